@@ -1,0 +1,25 @@
+"""The errors of shapetool: each says where, what was expected, what came, and what to do."""
+
+
+class ShapetoolError(Exception):
+    """The root of every error that shapetool raises on purpose."""
+
+
+class MeshError(ShapetoolError):
+    """A mesh file that cannot be read, or a mesh that is not fit for what was asked of it."""
+
+
+class DataError(ShapetoolError):
+    """A shard, a data set or a manifest that is missing, foreign, damaged or made with other settings."""
+
+
+class ConfigError(ShapetoolError):
+    """A recipe, an option or an input list that makes no sense."""
+
+
+class MetricError(ShapetoolError):
+    """Arguments for which a metric has no value."""
+
+
+class CheckpointError(ShapetoolError):
+    """A run folder or checkpoint that is missing, foreign or damaged."""

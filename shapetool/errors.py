@@ -23,3 +23,7 @@ class MetricError(ShapetoolError):
 
 class CheckpointError(ShapetoolError):
     """A run folder or checkpoint that is missing, foreign or damaged."""
+
+
+class Interrupted(ShapetoolError):
+    """A run that was told to stop (SIGTERM, SIGUSR1) and goes on where it left off when it is started again."""

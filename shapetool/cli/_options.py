@@ -1,0 +1,189 @@
+"""The options that mean the same in every command, each declared once.
+
+A value is looked for on the command line, then in the environment (`SHAPETOOL_SEED`, `SHAPETOOL_WORKERS`, ...), then in
+the file given by `--config`, and is the default last. Nothing heavy is imported here: this file is read for `--help`.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shapetool import __version__
+from shapetool.errors import ConfigError
+
+RUNNING = "Running"
+REPORTING = "Reporting"
+# Keys that a configuration file may not set: they name the run or print and leave.
+NOT_FROM_A_FILE = {"config", "version", "help", "inputs", "out"}
+
+
+def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
+    """The defaults that a TOML file holds for `command`: the keys at its top, overridden by those of its own table.
+
+    Keys are option names, with `-` or `_`. A key at the top may belong to another command and is passed over; a key in
+    the command's own table must be one of `known`.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or its table for this command has a key that is no option of it.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: expected a TOML file with options, but: {reason}.") from error
+    allowed = known - NOT_FROM_A_FILE
+    shared = {_parameter(key): value for key, value in document.items() if not isinstance(value, dict)}
+    tables = {key.replace("_", "-"): value for key, value in document.items() if isinstance(value, dict)}
+    own = {_parameter(key): value for key, value in tables.get(command, {}).items()}
+    for key in own:
+        if key not in allowed:
+            raise ConfigError(_unknown_key(path, command, key, allowed))
+    return {key: value for key, value in shared.items() if key in allowed} | own
+
+
+def _parameter(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _unknown_key(path: Path, command: str, key: str, allowed: set[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(key, allowed, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"{path}: '{key}' is no option of {command}{hint} Known: {', '.join(sorted(allowed))}."
+
+
+def _use_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Eager callback: puts the file's values under the defaults, before the other options are looked up."""
+    if path is not None and not context.resilient_parsing:
+        known = {str(parameter.name) for parameter in context.command.params}
+        found = read_config(path, context.info_name or "", known)
+        context.default_map = {**(context.default_map or {}), **found}
+    return path
+
+
+def show_version(asked: bool) -> None:
+    """Eager callback: prints the version and leaves."""
+    if asked:
+        typer.echo(f"shapetool {__version__}")
+        raise typer.Exit
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Mesh files, folders (searched recursively), globs, @list.txt, or - for paths on stdin.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Argument(metavar="OUT", help="One file if it ends in .h5, a dataset folder otherwise.", show_default=False),
+]
+AnyPath = Annotated[
+    Path,
+    typer.Argument(metavar="PATH", help="A mesh, a shard (.h5) or a dataset folder.", show_default=False),
+]
+Seed = Annotated[
+    int,
+    typer.Option(help="Decides every random draw.", envvar="SHAPETOOL_SEED", min=0, rich_help_panel=RUNNING),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        "-j",
+        help="Meshes at a time, each in a process of its own. Default: the cores this process may use.",
+        envvar="SHAPETOOL_WORKERS",
+        min=1,
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="i/n",
+        help="Do the i-th of n parts, counted from 0. Default: from the Slurm array variables. OUT is then a folder.",
+        envvar="SHAPETOOL_SHARD",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.", rich_help_panel=RUNNING)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and write nothing.", rich_help_panel=RUNNING)
+]
+ItemTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Give a mesh up after so long.",
+        envvar="SHAPETOOL_ITEM_TIMEOUT",
+        min=0.001,
+        rich_help_panel=RUNNING,
+    ),
+]
+MaxFailures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|P%",
+        help="Stop when more meshes than this fail. Default: never.",
+        envvar="SHAPETOOL_MAX_FAILURES",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+Retry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="failed|timeout|all",
+        help="On a rerun, try these again as well.",
+        envvar="SHAPETOOL_RETRY",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="One JSON object a line on stdout.", envvar="SHAPETOOL_JSON", rich_help_panel=REPORTING
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Errors only.", envvar="SHAPETOOL_QUIET", rich_help_panel=REPORTING),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Every warning of every mesh.", envvar="SHAPETOOL_VERBOSE", rich_help_panel=REPORTING
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        help="Options from a file; the command line and SHAPETOOL_* variables win.",
+        envvar="SHAPETOOL_CONFIG",
+        is_eager=True,
+        callback=_use_config,
+        show_default=False,
+        rich_help_panel=REPORTING,
+    ),
+]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version and leave.",
+        is_eager=True,
+        callback=show_version,
+        show_default=False,
+        rich_help_panel=REPORTING,
+    ),
+]

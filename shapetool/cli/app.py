@@ -1,0 +1,53 @@
+"""The `shapetool` command: gathers the subcommands and turns every error into one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from shapetool.cli import _options, _report
+from shapetool.cli.info import info
+from shapetool.cli.make_shapes import make_shapes
+from shapetool.cli.merge import merge
+from shapetool.cli.sample_sdf import sample_sdf
+from shapetool.cli.verify import verify
+
+app = typer.Typer(
+    name="shapetool",
+    help="From a folder of meshes to numbers a paper can print.",
+    epilog="`shapetool COMMAND --help` lists the options of a command.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+
+
+@app.callback()
+def _shapetool(version: _options.Version = False) -> None:
+    """From a folder of meshes to numbers a paper can print."""
+
+
+app.command("sample-sdf")(sample_sdf)
+app.command("make-shapes")(make_shapes)
+app.command("info")(info)
+app.command("verify")(verify)
+app.command("merge")(merge)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of one run of the command line; errors are printed, never raised."""
+    try:
+        outcome = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else _report.OK
+    except BrokenPipeError:
+        # The reader of our stdout left (`shapetool info x | head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _report.IO_FAILED
+    except typer.Exit as leave:
+        return int(leave.exit_code)
+    except (Exception, KeyboardInterrupt) as error:
+        return _report.fail(error)

@@ -25,5 +25,5 @@ class CheckpointError(ShapetoolError):
     """A run folder or checkpoint that is missing, foreign or damaged."""
 
 
-class Interrupted(ShapetoolError):
+class Interrupted(ShapetoolError):  # noqa: N818 - no fault, but the way a run ends
     """A run that was told to stop (SIGTERM, SIGUSR1) and goes on where it left off when it is started again."""

@@ -13,8 +13,6 @@ import typer
 from shapetool import __version__
 from shapetool.errors import ConfigError
 
-RUNNING = "Running"
-REPORTING = "Reporting"
 # Keys that a configuration file may not set: they name the run or print and leave.
 NOT_FROM_A_FILE = {"config", "version", "help", "inputs", "out"}
 
@@ -74,7 +72,7 @@ def show_version(asked: bool) -> None:
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...",
+        metavar="INPUT",
         help="Mesh files, folders (searched recursively), globs, @list.txt, or - for paths on stdin.",
         show_default=False,
     ),
@@ -89,7 +87,7 @@ AnyPath = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(help="Decides every random draw.", envvar="SHAPETOOL_SEED", min=0, rich_help_panel=RUNNING),
+    typer.Option(help="Decides every random draw.", envvar="SHAPETOOL_SEED", min=0),
 ]
 Workers = Annotated[
     int | None,
@@ -100,7 +98,6 @@ Workers = Annotated[
         envvar="SHAPETOOL_WORKERS",
         min=1,
         show_default=False,
-        rich_help_panel=RUNNING,
     ),
 ]
 Shard = Annotated[
@@ -110,13 +107,10 @@ Shard = Annotated[
         help="Do the i-th of n parts, counted from 0. Default: from the Slurm array variables. OUT is then a folder.",
         envvar="SHAPETOOL_SHARD",
         show_default=False,
-        rich_help_panel=RUNNING,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.", rich_help_panel=RUNNING)]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done and write nothing.", rich_help_panel=RUNNING)
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")]
 ItemTimeout = Annotated[
     float | None,
     typer.Option(
@@ -124,7 +118,6 @@ ItemTimeout = Annotated[
         help="Give a mesh up after so long.",
         envvar="SHAPETOOL_ITEM_TIMEOUT",
         min=0.001,
-        rich_help_panel=RUNNING,
     ),
 ]
 MaxFailures = Annotated[
@@ -134,7 +127,6 @@ MaxFailures = Annotated[
         help="Stop when more meshes than this fail. Default: never.",
         envvar="SHAPETOOL_MAX_FAILURES",
         show_default=False,
-        rich_help_panel=RUNNING,
     ),
 ]
 Retry = Annotated[
@@ -144,24 +136,19 @@ Retry = Annotated[
         help="On a rerun, try these again as well.",
         envvar="SHAPETOOL_RETRY",
         show_default=False,
-        rich_help_panel=RUNNING,
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option(
-        "--json", help="One JSON object a line on stdout.", envvar="SHAPETOOL_JSON", rich_help_panel=REPORTING
-    ),
+    typer.Option("--json", help="One JSON object a line on stdout.", envvar="SHAPETOOL_JSON"),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Errors only.", envvar="SHAPETOOL_QUIET", rich_help_panel=REPORTING),
+    typer.Option("--quiet", "-q", help="Errors only.", envvar="SHAPETOOL_QUIET"),
 ]
 Verbose = Annotated[
     bool,
-    typer.Option(
-        "--verbose", "-v", help="Every warning of every mesh.", envvar="SHAPETOOL_VERBOSE", rich_help_panel=REPORTING
-    ),
+    typer.Option("--verbose", "-v", help="Every warning of every mesh.", envvar="SHAPETOOL_VERBOSE"),
 ]
 Config = Annotated[
     Path | None,
@@ -173,7 +160,6 @@ Config = Annotated[
         is_eager=True,
         callback=_use_config,
         show_default=False,
-        rich_help_panel=REPORTING,
     ),
 ]
 Version = Annotated[
@@ -184,6 +170,5 @@ Version = Annotated[
         is_eager=True,
         callback=show_version,
         show_default=False,
-        rich_help_panel=REPORTING,
     ),
 ]

@@ -1,4 +1,4 @@
-"""What a command says and how it ends: data on stdout, everything else on stderr, one exit code for each kind of end."""
+"""What a command says and how it ends: data on stdout, all else on stderr, one exit code for each kind of end."""
 
 import errno
 import json
@@ -71,7 +71,9 @@ def fail(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    note(f"shapetool: error: {describe(error)}")
+    description = describe(error)
+    if description:  # the parser has none when it has shown the help instead
+        note(f"shapetool: error: {description}")
     return exit_code(error)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class SdfRecipe:
         return (*self.near_weights, self.uniform_weight, *self.sharp_weights, *self.band_weights)
 
     def part_counts(self) -> dict[str, tuple[int, ...]]:
-        """The number of points of each part: ``near``, ``uniform``, ``sharp`` and ``band``; they add up to ``count``."""
+        """The number of points of each part (near, uniform, sharp, band); together they are ``count``."""
         counts = share_out(self.count, self.weights)
         near = len(self.near_weights)
         sharp = near + 1 + len(self.sharp_weights)
@@ -237,7 +238,7 @@ def _check_bands(recipe: SdfRecipe, where: str) -> None:
         return
     if len(edges) != len(weights) + 1:
         raise ConfigError(f"{where}{len(weights)} bands need {len(weights) + 1} band_edges, found {len(edges)}.")
-    if not all(low < high for low, high in zip(edges, edges[1:], strict=False)):
+    if not all(low < high for low, high in itertools.pairwise(edges)):
         raise ConfigError(f"{where}band_edges is {edges}; expected numbers that rise.")
 
 

@@ -63,7 +63,9 @@ def fit(mesh: Mesh, kind: str = "sphere", size: float | None = None) -> Similari
     with np.errstate(over="ignore", divide="ignore"):
         scale = float(np.float64(size) / extent)
     if not np.isfinite(scale) or scale == 0:
-        raise MeshError(f"frame {kind}: expected a mesh with an extent, found one of {extent:g}. Remove it or scale it.")
+        raise MeshError(
+            f"frame {kind}: expected a mesh with an extent, found one of {extent:g}. Remove it or scale it."
+        )
     return Similarity(scale, -centre)
 
 
@@ -85,9 +87,7 @@ def _extent(
     return largest * float(np.sqrt(((spans / largest) ** 2).sum(axis=1)).max())
 
 
-def _area_centroid(
-    mesh: Mesh, low: Float[np.ndarray, "3"], high: Float[np.ndarray, "3"]
-) -> Float[np.ndarray, "3"]:
+def _area_centroid(mesh: Mesh, low: Float[np.ndarray, "3"], high: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
     """The centre of area of the faces, worked out about the box centre in units of the box."""
     centre = low / 2 + high / 2
     unit = float((high - low).max())
@@ -100,5 +100,4 @@ def _area_centroid(
     if total == 0:
         raise MeshError("frame centroid: expected a mesh with an area, found 0. Remove it, or use --normalize sphere.")
     offset = (areas[:, None] * triangles.mean(axis=1)).sum(axis=0) / total
-    moved: Float[np.ndarray, "3"] = centre + unit * offset
-    return moved
+    return np.asarray(centre + unit * offset)

@@ -21,7 +21,7 @@ def sample_bands(
     stored: Any,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "P 3"], Float[np.ndarray, " P"], tuple[str, ...]]:
-    """Points in the stored type, band after band, their distances in float64, and a warning for each band that is short.
+    """Points in the stored type, band after band, their distances in float64, and a warning for each short band.
 
     The distance changes by at most a step's length over a step, so a cell whose centre is farther from a band than
     half the cell's diagonal holds none of it. Candidates are uniform in the cells that are left, and those that lie in

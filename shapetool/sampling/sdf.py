@@ -66,8 +66,8 @@ def sample_sdf(mesh: Mesh, field: Field, recipe: SdfRecipe, rng: np.random.Gener
     if not np.isfinite(values).all():
         raise MeshError(_does_not_fit("a distance", recipe))
     return SdfSamples(
-        points=points[order],
-        distances=values[order],
+        points=points.take(order, axis=0),
+        distances=values.take(order),
         surface_points=_rounded(surface_points, np.float32, recipe),
         surface_normals=surface_normals.astype(np.float32),
         warnings=warnings,
@@ -118,7 +118,7 @@ def _add_noisy(
         block = points[start : start + count]
         rng.standard_normal(dtype=np.float32, out=block)
         block *= np.float32(std)
-        block += base if count == len(base) else base[np.sort(rng.permutation(len(base))[:count])]
+        block += base if count == len(base) else base.take(np.sort(rng.permutation(len(base))[:count]), axis=0)
         start += count
     return start
 

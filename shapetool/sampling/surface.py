@@ -24,7 +24,7 @@ def sample_surface(
     """
     faces = rng.permutation(draw_faces(mesh, count, rng))
     points = points_on_faces(mesh.triangles, faces, rng)
-    return points, mesh.face_normals[faces], faces
+    return points, mesh.face_normals.take(faces, axis=0), faces
 
 
 def draw_faces(mesh: Mesh, count: int, rng: np.random.Generator) -> Int[np.ndarray, " M"]:
@@ -48,11 +48,14 @@ def points_on_faces(
     edges[:, 0] = triangles[:, 0]
     np.subtract(triangles[:, 1:], triangles[:, :1], out=edges[:, 1:])
     precision: Any = triangles.dtype.type
-    weights = rng.random((len(faces), 2), dtype=precision)
-    folded = weights.sum(axis=1) > 1
-    weights[folded] = 1 - weights[folded]
-    chosen = edges[faces]
-    points: Float[np.ndarray, "M 3"] = chosen[:, 0] + weights[:, :1] * chosen[:, 1] + weights[:, 1:] * chosen[:, 2]
+    first, second = rng.random((2, len(faces)), dtype=precision)
+    folded = (first + second > 1).astype(precision)
+    np.abs(first - folded, out=first)
+    np.abs(second - folded, out=second)
+    chosen = edges.take(faces, axis=0)
+    points: Float[np.ndarray, "M 3"] = chosen[:, 1] * first[:, None]
+    points += chosen[:, 2] * second[:, None]
+    points += chosen[:, 0]
     return points
 
 
@@ -88,9 +91,7 @@ def points_on_edges(
     return points
 
 
-def _draw_sorted(
-    measures: Float[np.ndarray, " N"], count: int, rng: np.random.Generator
-) -> Int[np.ndarray, " M"]:
+def _draw_sorted(measures: Float[np.ndarray, " N"], count: int, rng: np.random.Generator) -> Int[np.ndarray, " M"]:
     """``count`` indices in rising order, each drawn in proportion to its measure; measure 0 is never drawn.
 
     The sums of exponential gaps are distributed as sorted uniform numbers are, which saves the sort.

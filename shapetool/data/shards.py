@@ -1,0 +1,262 @@
+"""Writing shards: built whole in memory, then published in one step. Reading is re-exported here.
+
+HDF5 never meets the file system while a shard is written: on a full disk it leaves files that open cleanly and read
+zeros, and takes the interpreter down at exit. A file image and a plain `write` have one clean failure, OSError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import math
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from shapetool.data.layout import (
+    DIGEST,
+    LIBVER,
+    ROW_DIGESTS,
+    Column,
+    columns_of,
+    create_column,
+    encode_text,
+    root_attributes,
+    row_digest,
+    shard_digest,
+    text_type,
+)
+from shapetool.data.reading import Dataset, open_dataset
+from shapetool.errors import DataError
+
+__all__ = ["Dataset", "ShardBuilder", "build_shard", "open_dataset", "publish", "remove_leftovers"]
+
+
+class ShardBuilder:
+    """A shard of `shapes` shapes, filled row by row so that only the image and one row are in memory.
+
+    `recipe` holds every setting as JSON-able values. `extra_attrs` are root attributes on top of the layout's own; a
+    shard of a folder carries `shard_index`, `shard_count` and `manifest_sha256` (of the manifest file), by which
+    readers notice missing, swapped and foreign shards. Equal arguments give equal bytes.
+    """
+
+    def __init__(
+        self, kind: str, recipe: Mapping[str, Any], seed: int, shapes: int, extra_attrs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.kind = kind
+        self.shapes = shapes
+        self._columns = columns_of(kind)
+        self._attributes = root_attributes(kind, recipe, seed, extra_attrs or {})
+        self._small: dict[str, list[Any]] = {column.name: [] for column in self._columns if column.is_small}
+        self._digests: list[str] = []
+        self._file: h5py.File | None = None
+        self._large: dict[str, h5py.Dataset] = {}
+
+    def put(self, row: int, columns: Mapping[str, Any]) -> None:
+        """Nothing; takes the columns of shape `row`. Rows come in order, for the bytes depend on the order.
+
+        Raises: DataError for a missing or unknown column, a wrong type, shape or order, or a value that is not finite.
+        """
+        if row != len(self._digests) or row >= self.shapes:
+            raise DataError(f"row {row}: expected row {len(self._digests)} of {self.shapes}. Put the rows in order.")
+        values = checked_row(self._columns, columns)
+        if self._file is None:
+            self._file = self._create(values)
+        for name, dataset in self._large.items():
+            array = values[name]
+            if array.shape != dataset.shape[1:] or array.dtype != dataset.dtype:
+                raise DataError(
+                    f"row {row}, {name}: expected {dataset.dtype} {dataset.shape[1:]} as in the rows before, "
+                    f"came {array.dtype} {array.shape}. A shard holds shapes with equally many samples."
+                )
+        for name, dataset in self._large.items():
+            if values[name].size:
+                dataset[row] = values[name]
+        for name, held in self._small.items():
+            held.append(values[name])
+        self._digests.append(row_digest(self.kind, values))
+
+    def image(self) -> bytes:
+        """The whole HDF5 file as bytes; the builder is spent afterwards.
+
+        Raises: DataError while rows are missing.
+        """
+        if len(self._digests) != self.shapes:
+            raise DataError(f"expected {self.shapes} rows, came {len(self._digests)}. Put every row first.")
+        if self._file is None:
+            self._file = self._create({})
+        file = self._file
+        write_small_columns(file, self._columns, self._small)
+        write_attributes(file, self._attributes, self._digests)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        file.close()
+        return image
+
+    def _create(self, first: Mapping[str, Any]) -> h5py.File:
+        """A new file in memory whose large columns have the types and lengths of the first row."""
+        large = [column for column in self._columns if not column.is_small]
+        arrays = {column.name: first.get(column.name, _nothing(column)) for column in large}
+        size = self.shapes * sum(array.nbytes for array in arrays.values())
+        # One block as large as the shard: growing the image by small steps costs twice the time.
+        file = h5py.File.in_memory(libver=LIBVER, block_size=size + size // 16 + (1 << 16))
+        for column in large:
+            array = arrays[column.name]
+            self._large[column.name] = create_column(file, column, (self.shapes, *array.shape), array.dtype)
+        return file
+
+
+def build_shard(
+    kind: str,
+    recipe: Mapping[str, Any],
+    seed: int,
+    columns: Mapping[str, Sequence[Any]],
+    extra_attrs: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A whole shard as the bytes of an HDF5 file: contract layout 1, the same bytes for the same arguments.
+
+    Each column is indexed by row: an array (S, ...) or a list of S arrays, which is not stacked first.
+
+    Raises: DataError as `ShardBuilder.put` does, and where columns disagree on S.
+    """
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"expected columns of one length, came {lengths}. Give every column one entry a shape.")
+    shapes = next(iter(lengths.values()), 0)
+    builder = ShardBuilder(kind, recipe, seed, shapes, extra_attrs)
+    for row in range(shapes):
+        builder.put(row, {name: values[row] for name, values in columns.items()})
+    return builder.image()
+
+
+def checked_row(columns: Sequence[Column], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of one shape as stored: text as utf-8, everything else as an array of the layout's type.
+
+    Raises: DataError for a missing or unknown column, a wrong type or shape, or a value that is not finite.
+    """
+    names = {column.name for column in columns}
+    if set(given) != names:
+        raise DataError(
+            f"expected the columns {sorted(names)}; missing {sorted(names - set(given))}, "
+            f"unknown {sorted(set(given) - names)}. Leave out or add exactly those."
+        )
+    lengths: dict[str, int] = {}
+    return {column.name: _checked_value(column, given[column.name], lengths) for column in columns}
+
+
+def _checked_value(column: Column, value: Any, lengths: dict[str, int]) -> Any:
+    """One value of a row as stored; `lengths` collects what each letter of the layout stands for."""
+    if column.is_text:
+        return encode_text(str(value), column.name)
+    array = np.asarray(value)
+    kinds = [np.dtype(name) for name in column.types]
+    if array.ndim == 0 and array.dtype.kind in "fiub" and len(kinds) == 1:
+        array = array.astype(kinds[0])
+    if array.dtype not in kinds:
+        raise DataError(f"{column.name}: expected {' or '.join(column.types)}, came {array.dtype}. Convert it first.")
+    wanted = [axis if isinstance(axis, int) else lengths.get(axis) for axis in column.axes]
+    if len(wanted) != array.ndim or any(w not in (None, n) for w, n in zip(wanted, array.shape, strict=True)):
+        raise DataError(f"{column.name}: expected shape {column.axes} with {lengths}, came {array.shape}.")
+    lengths.update({axis: n for axis, n in zip(column.axes, array.shape, strict=True) if isinstance(axis, str)})
+    if array.dtype.kind == "f" and array.size and not (math.isfinite(array.min()) and math.isfinite(array.max())):
+        raise DataError(f"{column.name}: expected finite values, came NaN or infinity. Do not store this shape.")
+    return array
+
+
+def _nothing(column: Column) -> np.ndarray[Any, np.dtype[Any]]:
+    """The value of a column in a shard that holds no shape."""
+    return np.zeros([axis if isinstance(axis, int) else 0 for axis in column.axes], column.types[0])
+
+
+def write_small_columns(file: h5py.File, columns: Sequence[Column], held: Mapping[str, Sequence[Any]]) -> None:
+    """Nothing; writes the columns that take a few bytes a shape."""
+    for column in columns:
+        if not column.is_small:
+            continue
+        values = held[column.name]
+        stored = text_type(values) if column.is_text else np.dtype(column.types[0])
+        shape = (len(values), *(axis for axis in column.axes if isinstance(axis, int)))
+        dataset = create_column(file, column, shape, stored)
+        if values:
+            dataset[...] = np.array(values, dtype=stored)
+
+
+def write_attributes(file: h5py.File, attributes: Mapping[str, Any], digests: Sequence[str]) -> None:
+    """Nothing; writes the digest of each row and the root attributes with the digest of the whole."""
+    write_small_columns(file, [Column(ROW_DIGESTS, ("text",))], {ROW_DIGESTS: [text.encode() for text in digests]})
+    kind = str(attributes["kind"])
+    shapes = {
+        column.name: ("text", []) if column.is_text else (dataset.dtype.str, list(dataset.shape[1:]))
+        for column in columns_of(kind)
+        for dataset in [file[column.name]]
+    }
+    for name, value in attributes.items():
+        file.attrs[name] = value
+    file.attrs[DIGEST] = shard_digest(attributes, shapes, digests)
+
+
+def publish(path: Path, image: bytes) -> None:
+    """Nothing; makes `image` the content of `path` in one step: other processes see the old file or the new one.
+
+    Raises: OSError (ENOSPC, EACCES, ...) naming the path; then nothing is left behind and the old file stands.
+    """
+    path = Path(path)
+    remove_leftovers(path.parent, path.name)
+    beside = leftover_path(path)
+    try:
+        with open(beside, "wb", buffering=0) as file:
+            view = memoryview(image)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        if isinstance(error, OSError):
+            reason = f"{os.strerror(error.errno or 0)} while writing {len(image)} bytes"
+            raise OSError(error.errno, reason, str(path)) from error
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Nothing; returns once the names in this folder have reached the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def leftover_path(path: Path) -> Path:
+    """The file beside `path` that this process writes before renaming it; its name says whose it is."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Nothing; removes unfinished files of `publish` (of one name or all) whose process on this machine is gone."""
+    start = f".{name}." if name else "."
+    for beside in Path(folder).glob(f".*.{glob.escape(socket.gethostname())}.*.tmp"):
+        if not beside.name.startswith(start):
+            continue
+        pid = beside.name.split(".")[-2]
+        if pid.isdigit() and not _is_running(int(pid)):
+            with contextlib.suppress(OSError):
+                beside.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process with this number exists on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

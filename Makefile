@@ -1,0 +1,65 @@
+# make demo    from nothing to a dataset and a picture of it, in demo/
+# make test    style, types and tests
+# make bench   the claims of the README, measured against the peers on this machine
+# make clean   removes what the others made, the environment included
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+DATA ?= ../shared/data
+RUNS ?= 5
+
+INSTALLED := $(VENV)/.installed
+PYSDF := $(VENV)/.pysdf
+PEERS := $(VENV)/.peers
+NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test lint bench clean
+
+setup: $(INSTALLED)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Built in this environment rather than in one of its own, so that a changed kernel compiles in seconds, not minutes.
+$(INSTALLED): pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
+	$(PIP) 'scikit-build-core>=0.10' 'nanobind>=2.4' cmake ninja
+	$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# pysdf compiles against Eigen, whose headers come as a package too, so nobody needs to be root.
+$(PYSDF): $(INSTALLED)
+	$(PIP) cmeel-eigen
+	@CPLUS_INCLUDE_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cmeel.prefix/include/eigen3" \
+	  $(PIP) 'pysdf>=0.1.9' && touch $@ || echo 'pysdf did not build here: the tests that need it will say so and skip'
+
+$(PEERS): $(PYSDF)
+	$(PIP) -e '.[bench]' --no-build-isolation
+	@touch $@
+
+demo: $(INSTALLED)
+	rm -rf demo
+	for family in chair mug table knot box; do $(BIN)/shapetool make-shapes $$family demo/meshes/$$family --count 2 || exit 1; done
+	$(BIN)/shapetool sample-sdf demo/meshes demo/sdf.h5 --count 100000
+	$(BIN)/shapetool info demo/sdf.h5
+	$(BIN)/shapetool verify demo/sdf.h5
+	$(BIN)/python examples/picture.py demo/meshes demo/picture.png
+	@echo 'demo/sdf.h5 holds the samples, demo/picture.png shows the shapes and a slice through their signed distance.'
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint $(PYSDF)
+	$(BIN)/python -m pytest -m 'not needs_gpu'
+
+bench: $(PEERS)
+	mkdir -p bench-results
+	$(BIN)/python benchmarks/sdf.py --data $(DATA) --runs $(RUNS) --json bench-results/sdf.json
+	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
+
+clean:
+	rm -rf $(VENV) build demo bench-results

@@ -84,10 +84,9 @@ def chunk_shape(shape: Sequence[int]) -> tuple[int, ...] | None:
     return (1, min(shape[1], CHUNK_POINTS), *shape[2:])
 
 
-def chunk_count(shape: Sequence[int]) -> int:
-    """How many chunks a complete dataset of this shape has."""
-    chunk = chunk_shape(shape)
-    return 0 if chunk is None else math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True))
+def chunk_count(shape: Sequence[int], chunks: Sequence[int]) -> int:
+    """How many chunks of this shape a complete dataset has."""
+    return math.prod(-(-n // c) for n, c in zip(shape, chunks, strict=True))
 
 
 def create_column(file: h5py.File, column: Column, shape: tuple[int, ...], stored: np.dtype[Any]) -> h5py.Dataset:
@@ -134,7 +133,7 @@ def row_digest(kind: str, row: Mapping[str, Any]) -> str:
         array = np.ascontiguousarray(value, dtype=bool if column.types == ("bool",) else None)
         digest.update(f"{column.name}:{array.dtype.str}:{np.shape(value)}\n".encode())
         if array.size:
-            digest.update(memoryview(array).cast("B"))
+            digest.update(array.data)
     return digest.hexdigest()
 
 

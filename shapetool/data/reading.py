@@ -142,16 +142,9 @@ def _check_column(file: h5py.File, column: Column, path: Path) -> tuple[str, lis
     fixed = [axis if isinstance(axis, int) else None for axis in column.axes]
     if len(shape) != 1 + len(fixed) or any(w not in (None, n) for w, n in zip(fixed, shape[1:], strict=True)):
         raise DataError(f"{where}: expected shape {('S', *column.axes)}, found {shape}.")
-    if dataset.chunks is not None and dataset.id.get_num_chunks() != chunk_count_of(dataset):
+    if dataset.chunks is not None and dataset.id.get_num_chunks() != chunk_count(shape, dataset.chunks):
         raise DataError(f"{where}: parts of the data are missing from the file. Make the shard again.")
     return ("text" if column.is_text else dataset.dtype.str), list(shape)
-
-
-def chunk_count_of(dataset: h5py.Dataset) -> int:
-    """How many chunks this dataset has when complete, whatever its chunks are."""
-    if 0 in dataset.shape:
-        return 0
-    return int(np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]))
 
 
 def _inside(file: h5py.File, name: str, where: str) -> h5py.Dataset:
@@ -335,30 +328,43 @@ def shard_files(folder: Path) -> list[Path]:
 
 def folder_problems(folder: Path, shards: list[Shard], *, partial: bool = False) -> list[str]:
     """One sentence for each reason why these shards are not the whole of one data set."""
-    problems = []
     first = shards[0]
+    problems = []
     for shard in shards:
-        number = int(SHARD_NAME.fullmatch(shard.path.name)[1])  # type: ignore[index]
+        number = shard_number(shard.path)
         if shard.index not in (None, number):
             problems.append(f"{shard.path}: expected shard {number}, found shard {shard.index} under its name.")
         if shard.origin != first.origin:
-            problems.append(
-                f"{shard.path}: expected a shard of the same run as {first.path.name}, found a foreign one."
-            )
+            problems.append(f"{shard.path}: expected a shard of the run of {first.path.name}, found a foreign one.")
         if shard.shape_ids and first.shape_ids and shard.shapes != first.shapes:
             problems.append(f"{shard.path}: expected as many samples a shape as in {first.path.name}.")
     count = first.attributes.get("shard_count")
-    total = int(count) if count is not None else len(shards)
-    missing = sorted(set(range(total)) - {int(SHARD_NAME.fullmatch(s.path.name)[1]) for s in shards})  # type: ignore[index]
+    total = int(count) if count is not None else shard_number(shards[-1].path) + 1
+    found = {shard_number(shard.path) for shard in shards}
+    if found - set(range(total)):
+        problems.append(f"{folder}: expected {total} shards, found shard-{max(found):05d}.h5 beyond the last.")
+    missing = sorted(set(range(total)) - found)
     if missing and not partial:
         names = ", ".join(f"shard-{number:05d}.h5" for number in missing[:3]) + (", ..." if len(missing) > 3 else "")
         problems.append(
             f"{folder}: expected {total} shards, {len(missing)} missing ({names}). "
             "Run the command again to complete it, or open it with partial=True."
         )
-    manifest, expected = folder / MANIFEST, first.attributes.get("manifest_sha256")
-    if expected is not None and manifest.exists():
-        found = hashlib.sha256(manifest.read_bytes()).hexdigest()
-        if found != expected:
-            problems.append(f"{manifest}: expected the manifest of {first.path.name} ({expected[:12]}), found another.")
-    return problems
+    return problems + manifest_problems(folder, first)
+
+
+def manifest_problems(folder: Path, shard: Shard) -> list[str]:
+    """One sentence if the folder's manifest is not the one that this shard was made from."""
+    manifest, expected = folder / MANIFEST, shard.attributes.get("manifest_sha256")
+    if expected is None or not manifest.exists():
+        return []
+    if hashlib.sha256(manifest.read_bytes()).hexdigest() == expected:
+        return []
+    return [f"{manifest}: expected the manifest from which {shard.path.name} was made, found another."]
+
+
+def shard_number(path: Path) -> int:
+    """The number in the name of a shard of a folder."""
+    match = SHARD_NAME.fullmatch(path.name)
+    assert match is not None  # shard_files returns no other names
+    return int(match[1])

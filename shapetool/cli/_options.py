@@ -53,8 +53,9 @@ def _unknown_key(path: Path, command: str, key: str, allowed: set[str]) -> str:
     return f"{path}: '{key}' is no option of {command}{hint} Known: {', '.join(sorted(allowed))}."
 
 
-def _use_config(context: typer.Context, path: Path | None) -> Path | None:
+def _use_config(context: Any, path: Path | None) -> Path | None:
     """Eager callback: puts the file's values under the defaults, before the other options are looked up."""
+    # The context is of the parser that typer carries, which is not the class that typer shows as typer.Context.
     if path is not None and not context.resilient_parsing:
         known = {str(parameter.name) for parameter in context.command.params}
         found = read_config(path, context.info_name or "", known)

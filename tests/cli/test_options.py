@@ -1,0 +1,90 @@
+"""Where an option's value comes from: the command line, then the environment, then a file, then the default."""
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from shapetool.cli import _options
+from shapetool.cli._options import read_config
+from shapetool.errors import ConfigError
+
+KNOWN = {"inputs", "out", "config", "seed", "workers", "item_timeout"}
+
+
+def seed_of(arguments: list[str]) -> int:
+    """The seed that a command sees that has the shared options and prints nothing."""
+    seen = []
+    app = typer.Typer(rich_markup_mode=None)
+
+    @app.command("sample-sdf")
+    def sample(seed: _options.Seed = 0, config: _options.Config = None) -> None:
+        seen.append(seed)
+
+    @app.command()
+    def other() -> None:
+        pass
+
+    app(args=["sample-sdf", *arguments], standalone_mode=False)
+    return seen[0]
+
+
+@pytest.fixture
+def toml(tmp_path) -> Path:
+    path = tmp_path / "options.toml"
+    path.write_text("seed = 1\n[sample-sdf]\nseed = 2\n[merge]\nanything = 3\n")
+    return path
+
+
+def test_the_default_comes_last(monkeypatch):
+    monkeypatch.delenv("SHAPETOOL_SEED", raising=False)
+    assert seed_of([]) == 0
+
+
+def test_a_file_beats_the_default(toml, monkeypatch):
+    monkeypatch.delenv("SHAPETOOL_SEED", raising=False)
+    assert seed_of(["--config", str(toml)]) == 2
+
+
+def test_the_environment_beats_a_file(toml, monkeypatch):
+    monkeypatch.setenv("SHAPETOOL_SEED", "3")
+    assert seed_of(["--config", str(toml)]) == 3
+
+
+def test_the_command_line_beats_the_environment(toml, monkeypatch):
+    monkeypatch.setenv("SHAPETOOL_SEED", "3")
+    assert seed_of(["--seed", "4", "--config", str(toml)]) == 4
+
+
+def test_keys_at_the_top_are_for_every_command_and_a_table_is_for_one(toml):
+    assert read_config(toml, "sample-sdf", KNOWN) == {"seed": 2}
+    assert read_config(toml, "verify", KNOWN) == {"seed": 1}
+
+
+def test_dashes_and_underscores_are_one_in_a_file(tmp_path):
+    path = tmp_path / "options.toml"
+    path.write_text("[sample_sdf]\nitem-timeout = 5\n")
+    assert read_config(path, "sample-sdf", KNOWN) == {"item_timeout": 5}
+
+
+def test_a_misspelt_key_is_refused_with_a_suggestion(tmp_path):
+    path = tmp_path / "options.toml"
+    path.write_text("[sample-sdf]\nworker = 5\n")
+    with pytest.raises(ConfigError, match=r"'worker' is no option of sample-sdf; did you mean 'workers'\?"):
+        read_config(path, "sample-sdf", KNOWN)
+
+
+def test_a_file_may_not_say_where_the_output_goes(tmp_path):
+    path = tmp_path / "options.toml"
+    path.write_text("[sample-sdf]\nout = 'x.h5'\n")
+    with pytest.raises(ConfigError, match="'out' is no option"):
+        read_config(path, "sample-sdf", KNOWN)
+
+
+@pytest.mark.parametrize("content", [None, b"seed = ", b"\xff\xfe"])
+def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path, content):
+    path = tmp_path / "options.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"options\.toml: expected a TOML file"):
+        read_config(path, "sample-sdf", KNOWN)

@@ -24,7 +24,8 @@ from shapetool.data.layout import (
     columns_of,
     create_column,
 )
-from shapetool.data.reading import Dataset, open_dataset, open_file
+from shapetool.data.reading import Dataset, open_dataset
+from shapetool.data.shardfile import open_file
 from shapetool.data.shards import (
     leftover_path,
     remove_leftovers,

@@ -1,0 +1,48 @@
+"""`shapetool info PATH`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shapetool.cli import _options, _report
+
+
+def info(
+    path: _options.AnyPath,
+    json: _options.Json = False,
+    config: _options.Config = None,
+    version: _options.Version = False,
+) -> None:
+    """Say what a mesh, a shard or a dataset folder holds."""
+    from shapetool.pipelines import info as pipeline
+
+    about = pipeline.run(path)
+    if json:
+        _report.data(about)
+    else:
+        _show(about)
+
+
+def _show(about: Mapping[str, Any]) -> None:
+    """Prints a table of two columns on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, text in _rows(about):
+        table.add_row(Text(_report.one_line(name), style="bold"), Text(_report.one_line(text), overflow="fold"))
+    Console(highlight=False).print(table)
+
+
+def _rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and values of a table, nested entries indented below their own name."""
+    for name, value in about.items():
+        if isinstance(value, Mapping) and set(value) == {"type", "shape"}:
+            yield name, f"{value['type']} {tuple(value['shape'])}"
+        elif isinstance(value, Mapping):
+            yield name, "" if value else "-"
+            yield from ((f"  {inner}", text) for inner, text in _rows(value))
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(map(str, value)) or "-"
+        else:
+            yield name, str(value)

@@ -1,0 +1,131 @@
+"""What runs inside a worker process: one item, under limits, its record left in a spool."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapetool.errors import ShapetoolError
+from shapetool.runner.items import Item
+from shapetool.runner.job import Job, Record
+from shapetool.runner.manifest import file_digest
+from shapetool.runner.spool import Ticket, write_spool
+
+PR_SET_PDEATHSIG = 1
+FACTS = ("n_vertices", "n_faces", "watertight", "warnings")
+
+
+@dataclass(frozen=True)
+class ItemTask:
+    """One item as it travels to a worker."""
+
+    item: Item
+    index: int
+    threads: int
+    spool: Path
+    ticket: Ticket
+    attempt: int = 1
+
+
+def limit_worker(memory: int | None, silent: bool) -> None:
+    """None; this process then dies with its parent, dumps no core, and takes at most `memory` bytes more than now."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == 1:
+            os._exit(1)
+    if silent:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        os.close(nothing)
+    _limit_memory(memory)
+
+
+def _limit_memory(memory: int | None) -> None:
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory is not None:
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        wanted = _address_space() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def _address_space() -> int:
+    with contextlib.suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 1 << 30
+
+
+def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
+    """The report line of one item, after its record is in the spool; `{"io": ...}` if the spool cannot be written.
+
+    No exception leaves this function, whatever the job raises: it would have to survive pickling.
+    """
+    started = time.perf_counter()
+    columns: Any = {}
+    try:
+        record = _compute(job, task)
+        columns, facts = record.columns, dict(record.facts)
+        line = report_line(task.item, "ok", None, time.perf_counter() - started, task.attempt, facts)
+    except MemoryError as error:
+        text = f"out of memory: {_sentence(error, task.item)}. Raise --item-memory or simplify the mesh."
+        line = report_line(task.item, "oom", text, time.perf_counter() - started, task.attempt)
+    except ShapetoolError as error:
+        line = report_line(
+            task.item, "invalid", _sentence(error, task.item), time.perf_counter() - started, task.attempt
+        )
+    except BaseException as error:
+        text = f"{type(error).__name__}: {_sentence(error, task.item)}"
+        line = report_line(task.item, "failed", text, time.perf_counter() - started, task.attempt)
+    try:
+        write_spool(task.spool, task.ticket, line, columns)
+    except OSError as error:
+        return {"io": (error.errno, error.strerror, str(error.filename))}
+    return line
+
+
+def _compute(job: Job, task: ItemTask) -> Record:
+    if file_digest(task.item.path) != task.item.sha256:
+        raise RuntimeError(
+            "the file changed since the manifest was frozen. Put the old file back, or use --overwrite to begin anew"
+        )
+    return job(task.item, task.threads)
+
+
+def _sentence(error: BaseException, item: Item) -> str:
+    """What `error` says, with the item's own path shortened to its place below the input root."""
+    text = str(error).replace(str(item.path), item.source)
+    return text or type(error).__name__
+
+
+def report_line(
+    item: Item, status: str, error: str | None, seconds: float, attempts: int, facts: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The line of the report for one item: the keys of the contract, then what else the job found."""
+    facts = dict(facts or {})
+    warnings = [str(warning).replace(str(item.path), item.source) for warning in facts.get("warnings") or ()]
+    line = {
+        "id": item.id,
+        "source": item.source,
+        "status": status,
+        "error": error,
+        "seconds": round(seconds, 4),
+        "n_vertices": facts.get("n_vertices"),
+        "n_faces": facts.get("n_faces"),
+        "watertight": facts.get("watertight"),
+        "warnings": warnings,
+    }
+    rest = {key: value for key, value in facts.items() if key not in FACTS}
+    return line | rest | {"attempts": attempts, "size": item.size, "sha256": item.sha256}

@@ -1,0 +1,240 @@
+"""From the words of the command line to the items of a run. Knows paths and names, not what the files hold."""
+
+import glob
+import os
+import re
+import stat
+import sys
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shapetool.errors import ConfigError
+
+CONTROL = frozenset({"Cc", "Zl", "Zp"})
+BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they turn the order of a printed line
+MARKUP = re.compile(r"\[/?[a-z#@][^\[\]]*\]|\[/\]")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input file: `id` names it for ever, `source` is its path below the input root.
+
+    One with a `problem` is not run: it gets `status` and that reason.
+    """
+
+    id: str
+    source: str
+    path: Path
+    root: Path
+    size: int = 0
+    sha256: str | None = None
+    problem: str | None = None
+    status: str = "invalid"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The items that a list of inputs stands for, sorted by id, and how many files in the folders were passed over."""
+
+    items: tuple[Item, ...]
+    ignored: int
+
+
+class _Ignored:
+    """Counts files that a folder scan passed over."""
+
+    count = 0
+
+
+def collect(inputs: Sequence[str], suffixes: Iterable[str]) -> Collection:
+    """The items that `inputs` stand for: files, folders (recursive), globs, `@list.txt`, or `-` for paths on stdin.
+
+    The id of an item is its path below the input root without suffix; where two share one, both keep their suffix.
+    In a folder only files with one of `suffixes` count. A name that is not safe to use or print makes an item with a
+    `problem`, never an error of the run.
+
+    Raises:
+        ConfigError: an input does not exist, nothing was found, or two different inputs hold the same path.
+    """
+    known = tuple(sorted((suffix.lower() for suffix in suffixes), key=len, reverse=True))
+    ignored = _Ignored()
+    found: dict[str, Item] = {}
+    for word in inputs:
+        for item in _from_word(word, known, ignored):
+            found.setdefault(os.path.abspath(item.path), item)
+    if not found:
+        passed = f" ({ignored.count} files with other suffixes passed over)" if ignored.count else ""
+        raise ConfigError(f"{' '.join(inputs) or 'no input'}: expected at least one mesh file, found none{passed}.")
+    items = [_checked_name(item) for item in _with_ids(list(found.values()), known)]
+    return Collection(tuple(sorted(items, key=lambda item: item.id)), ignored.count)
+
+
+def _from_word(word: str, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
+    path = Path(word)
+    if word == "-":
+        yield from _from_lines(sys.stdin, Path.cwd(), known, ignored)
+    elif word.startswith("@") and not path.exists():
+        yield from _from_list(Path(word[1:]), known, ignored)
+    elif path.is_dir():
+        yield from _scan(path, path, known, ignored)
+    elif os.path.lexists(path):
+        yield _named(path, path.parent)
+    elif glob.has_magic(word):
+        yield from _from_glob(word, known, ignored)
+    else:
+        raise ConfigError(f"{word}: no such file or folder. An input is a mesh, a folder, a glob, @list.txt or -.")
+
+
+def _from_list(path: Path, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise ConfigError(f"@{path}: expected a file with one path a line, but: {error.strerror}.") from error
+    yield from _from_lines(text.splitlines(), path.parent, known, ignored)
+
+
+def _from_lines(lines: Iterable[str], folder: Path, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
+    """Items for the paths in a list. A relative one is looked up from the working directory, then beside the list."""
+    words = [word for word in (line.strip("\r\n") for line in lines) if word.strip()]
+    absolute = [word for word in words if os.path.isabs(word)]
+    root = (
+        Path(os.path.commonpath([os.path.dirname(os.path.normpath(word)) for word in absolute])) if absolute else None
+    )
+    for word in words:
+        base = Path.cwd()
+        if not os.path.isabs(word) and not os.path.lexists(base / word) and os.path.lexists(folder / word):
+            base = folder.absolute()
+        path = Path(word) if os.path.isabs(word) else base / word
+        top = root if root is not None and os.path.isabs(word) else base
+        if path.is_dir() and ".." not in Path(word).parts:
+            yield from _scan(path, top, known, ignored)
+        else:
+            yield replace(_named(path, top), source=os.path.relpath(path, top) if ".." not in path.parts else word)
+
+
+def _from_glob(pattern: str, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
+    fixed = list(_before_magic(Path(pattern).parts))
+    root = Path(*fixed) if fixed else Path()
+    matches = sorted(glob.glob(pattern, recursive=True))
+    if not matches:
+        raise ConfigError(f"{pattern}: no file matches this pattern.")
+    for match in map(Path, matches):
+        if match.is_dir() and not match.is_symlink():
+            if "**" not in pattern:
+                yield from _scan(match, root, known, ignored)
+        else:
+            yield _linked(match, root)
+
+
+def _before_magic(parts: Sequence[str]) -> Iterator[str]:
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _scan(folder: Path, root: Path, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
+    """Items for the files below `folder`. A link to a folder inside is passed over: the scan meets that anyway."""
+    broken: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=broken.append):
+        folders.sort()
+        for name in sorted(folders):
+            path = Path(here, name)
+            if path.is_symlink() and _leaves(path, root):
+                yield _linked(path, root)
+        for name in sorted(files):
+            hidden = name.startswith(".") and not name.startswith("..")
+            if hidden or not name.lower().endswith(known):
+                ignored.count += 1
+            else:
+                yield _linked(Path(here, name), root)
+    for error in broken:
+        item = _named(Path(os.fsdecode(error.filename)), root)
+        yield replace(item, problem=f"the folder cannot be read: {error.strerror}", status="failed")
+
+
+def _named(path: Path, root: Path) -> Item:
+    """The item of a file that was named one by one: a link is followed wherever it leads, since it was asked for."""
+    real = Path(os.path.realpath(path))
+    top = real.parent if path.is_symlink() else Path(os.path.realpath(root))
+    return Item("", os.path.relpath(path, root), real, top)
+
+
+def _linked(path: Path, root: Path) -> Item:
+    """The item of a file that a scan met: a link must stay below the root."""
+    item = Item("", os.path.relpath(path, root), path.absolute(), Path(os.path.realpath(root)))
+    if _leaves(path, root):
+        return replace(
+            item, problem="symbolic link leaves the input root; copy the file or name its folder as an input"
+        )
+    return item
+
+
+def _leaves(path: Path, root: Path) -> bool:
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def _with_ids(items: list[Item], known: tuple[str, ...]) -> list[Item]:
+    sources: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        sources[item.source].append(item)
+    items = [
+        item if len(group) == 1 else replace(item, source=f"{item.root.name}/{item.source}")
+        for group in sources.values()
+        for item in group
+    ]
+    if len({item.source for item in items}) < len(items):
+        twice = next(item for item in items if sum(other.source == item.source for other in items) > 1)
+        raise ConfigError(f"{twice.source}: two inputs hold this path. Give the folder above both as one input.")
+    ids: dict[str, int] = defaultdict(int)
+    for item in items:
+        ids[_without_suffix(item.source, known)] += 1
+    taken = {item.source for item in items}
+    named = []
+    for item in items:
+        short = _without_suffix(item.source, known)
+        named.append(replace(item, id=short if ids[short] == 1 and short not in taken else item.source))
+    return named
+
+
+def _without_suffix(source: str, known: tuple[str, ...]) -> str:
+    suffix = next((suffix for suffix in known if source.lower().endswith(suffix)), os.path.splitext(source)[1])
+    return source[: len(source) - len(suffix)]
+
+
+def _checked_name(item: Item) -> Item:
+    """`item`, with a problem if its name is not safe in a file or on a terminal, or it is no plain file."""
+    try:
+        item.source.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = replace(item, id=_printable(item.id), source=_printable(item.source))
+        return replace(shown, problem="the name is not UTF-8; rename the file")
+    if item.problem is not None:
+        return item
+    reason = _bad_name(item.source)
+    if reason is not None:
+        return replace(item, problem=f"{reason}; rename the file")
+    try:
+        found = os.stat(item.path)
+    except OSError as error:
+        return replace(item, problem=f"the file cannot be read: {error.strerror}", status="failed")
+    if not stat.S_ISREG(found.st_mode):
+        return replace(item, problem="expected a plain file, found a folder, device, pipe or socket")
+    return replace(item, size=found.st_size)
+
+
+def _bad_name(source: str) -> str | None:
+    if ".." in source:
+        return "the name holds '..'"
+    if any(unicodedata.category(character) in CONTROL or character in BIDI for character in source):
+        return "the name holds a newline or another control character"
+    if MARKUP.search(source):
+        return "the name holds terminal markup such as [red]"
+    return None
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,110 @@
+"""What the runner and a command agree on: the job, its records, the options of a run and its summary."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from shapetool.runner.items import Item
+
+STATUSES = ("ok", "skipped", "invalid", "failed", "timeout", "crashed", "oom")
+RETRIES = {
+    "failed": frozenset({"failed", "crashed", "oom"}),
+    "timeout": frozenset({"timeout"}),
+    "all": frozenset({"skipped", "invalid", "failed", "timeout", "crashed", "oom"}),
+}
+SHARD_BYTES = 128 << 20
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a job made of one item: `columns` go into the shard, `facts` into the report line."""
+
+    columns: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Job(Protocol):
+    """Work on one item. It is pickled to the workers, so it holds settings only; `settings` must decide every byte."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of shard, as in the shard format."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the seed that decides the bytes, as JSON."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+    @property
+    def bytes_per_shape(self) -> int:
+        """About what one record takes in a shard."""
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """Modules that the workers import once, before they are forked."""
+
+    def __call__(self, item: Item, threads: int) -> Record:
+        """The record of one item. A ShapetoolError makes the item `invalid`, any other exception `failed`."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is done. None of these changes a byte of the shards."""
+
+    workers: int | None = None
+    shard: tuple[int, int] | None = None
+    overwrite: bool = False
+    item_timeout: float | None = 600.0
+    item_memory: int | None = None
+    max_failures: str | None = None
+    retry: str | None = None
+    on_event: Callable[[Event], None] | None = None
+
+    def emit(self, event: str, **values: Any) -> None:
+        """Nothing; tells the listener, if there is one."""
+        if self.on_event is not None:
+            self.on_event({"event": event, **values})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended. `counts` covers every item of the manifest that has been decided, in this run or before."""
+
+    out: Path
+    report: Path
+    total: int
+    counts: Mapping[str, int]
+    done_now: int
+    shards: int
+    stopped: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> int:
+        """How many decided items are not ok."""
+        return sum(count for status, count in self.counts.items() if status not in ("ok", "skipped"))
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 some items failed, 75 stopped by a signal, 130 stopped by Ctrl-C; both can be resumed."""
+        if self.stopped == "SIGINT":
+            return 130
+        if self.stopped in ("SIGTERM", "SIGUSR1"):
+            return 75
+        return 3 if self.failures or self.stopped else 0
+
+
+def shapes_per_shard(bytes_per_shape: int) -> int:
+    """How many items share a shard: as many as fill about 128 MiB. Nothing of the machine or the run decides it."""
+    return max(1, SHARD_BYTES // max(1, bytes_per_shape))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

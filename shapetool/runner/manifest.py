@@ -1,0 +1,197 @@
+"""What a dataset folder is made from: the frozen list of items, the settings, and which shard holds which items."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shapetool import __version__
+from shapetool.errors import ConfigError, DataError
+from shapetool.runner.files import to_json_line, write_whole
+from shapetool.runner.items import Item
+from shapetool.runner.job import Job, cores, shapes_per_shard
+
+MAX_BYTES = 2 << 30
+STATE = ".shapetool"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names inside a dataset folder, and the division of the manifest into shards."""
+
+    folder: Path
+    items: tuple[Item, ...]
+    per_shard: int
+    manifest_sha256: str
+    digest: str
+    stands_alone: bool = False  # the folder only serves to make one file
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards the manifest fills."""
+        return -(-len(self.items) // self.per_shard)
+
+    def span(self, shard: int) -> range:
+        """The rows of the manifest that belong to `shard`."""
+        return range(shard * self.per_shard, min(len(self.items), (shard + 1) * self.per_shard))
+
+    def shard_path(self, shard: int) -> Path:
+        """The final name of a shard."""
+        return self.folder / f"shard-{shard:05d}.h5"
+
+    def piece_path(self, shard: int) -> Path:
+        """The report lines of a shard; it exists once the shard is published."""
+        return self.folder / STATE / f"report-{shard:05d}.jsonl"
+
+    def spool_path(self, index: int) -> Path:
+        """Where the finished record of one item waits for its shard."""
+        return self.folder / STATE / "spool" / f"{index:08d}"
+
+    def published(self, shard: int) -> bool:
+        """Whether nothing is left to do for `shard`."""
+        return self.piece_path(shard).exists() and self.shard_path(shard).exists()
+
+
+def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
+    """The layout of `folder`: frozen now if the folder is new, read and compared with `job` if it is not.
+
+    Raises:
+        ConfigError: the folder was made with other settings, or holds something else.
+        OSError: the folder cannot be written.
+    """
+    manifest, settings = folder / "manifest.jsonl", folder / STATE / "settings.json"
+    if not manifest.exists():
+        if folder.exists() and any(entry.name != STATE for entry in folder.iterdir()):
+            raise ConfigError(f"{folder}: expected a new or a dataset folder, found other files. Choose another OUT.")
+        (folder / STATE / "spool").mkdir(parents=True, exist_ok=True)
+        write_whole(settings, to_json_line(describe(job)), exclusive=True)
+    compare(folder, read_settings(folder), job)
+    if not manifest.exists():
+        write_whole(manifest, manifest_text(hashed(found)), exclusive=True)
+    text = manifest.read_bytes()
+    items = _located(_parse(manifest, text), found)
+    digest = hashlib.sha256(settings.read_bytes()).hexdigest()
+    per_shard = int(read_settings(folder)["shapes_per_shard"])
+    return Layout(folder, items, per_shard, hashlib.sha256(text).hexdigest(), digest)
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """Everything that decides the bytes of a dataset besides its inputs."""
+    return {
+        "kind": job.kind,
+        "seed": job.seed,
+        "shapes_per_shard": shapes_per_shard(job.bytes_per_shape),
+        "shapetool_version": __version__,
+        "recipe": json.loads(json.dumps(job.settings)),
+    }
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings that a dataset folder was begun with.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    path = folder / STATE / "settings.json"
+    try:
+        settings = json.loads(path.read_bytes())
+        if not isinstance(settings, dict) or "shapes_per_shard" not in settings:
+            raise ValueError("no settings")
+        return settings
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{folder}: expected the settings of the run in {STATE}/settings.json, but they cannot be read ({error}). "
+            "Use --overwrite to begin anew."
+        ) from error
+
+
+def compare(out: Path, before: dict[str, Any], job: Job) -> None:
+    """None if `job` has the settings `before`.
+
+    Raises:
+        ConfigError: they differ; the text lists each difference.
+    """
+    old, new = _flat(before), _flat(describe(job))
+    differing = [
+        f"{key} {json.dumps(old.get(key))} -> {json.dumps(new.get(key))}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{out}: exists and was made with other settings: {', '.join(differing)}. "
+            "Use --overwrite to replace it, or choose another OUT."
+        )
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    recipe = settings.get("recipe")
+    rest = {key: value for key, value in settings.items() if key != "recipe"}
+    return rest | (recipe if isinstance(recipe, dict) else {"recipe": recipe})
+
+
+def hashed(items: Iterable[Item]) -> list[Item]:
+    """`items` with the sha256 of their files; one that cannot be read, or is too large to be a mesh, gets a problem."""
+    with ThreadPoolExecutor(min(4, cores())) as threads:
+        return list(threads.map(_hashed, items))
+
+
+def _hashed(item: Item) -> Item:
+    if item.problem is not None:
+        return item
+    if item.size > MAX_BYTES:
+        return replace(item, problem=f"expected at most {MAX_BYTES} bytes, found {item.size}")
+    try:
+        return replace(item, sha256=file_digest(item.path))
+    except OSError as error:
+        return replace(item, problem=f"the file cannot be read: {error.strerror}", status="failed")
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest_text(items: Iterable[Item]) -> bytes:
+    """The content of a manifest: one line of JSON an item."""
+    return b"".join(to_json_line(_entry(item)) for item in items)
+
+
+def _entry(item: Item) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": item.id, "source": item.source, "size": item.size, "sha256": item.sha256}
+    if item.problem is not None:
+        entry["problem"] = {"status": item.status, "reason": item.problem}
+    return entry
+
+
+def _parse(path: Path, text: bytes) -> list[Item]:
+    items = []
+    for number, line in enumerate(text.split(b"\n")[:-1], 1):
+        try:
+            entry = json.loads(line)
+            problem = entry.get("problem") or {}
+            item = Item(entry["id"], entry["source"], Path(), Path(), entry["size"], entry["sha256"])
+            items.append(replace(item, problem=problem.get("reason"), status=problem.get("status", "invalid")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path}: line {number} is no manifest entry ({error}). Use --overwrite to begin anew."
+            ) from error
+    return items
+
+
+def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:
+    """The frozen items with the paths that this run found them at; one that it did not find has a problem."""
+    places = {item.source: item for item in found}
+    located = []
+    for item in frozen:
+        place = places.get(item.source)
+        if place is not None:
+            item = replace(item, path=place.path, root=place.root)
+        elif item.problem is None:
+            item = replace(item, problem="in the manifest, but not among the inputs of this run", status="failed")
+        located.append(item)
+    return tuple(located)

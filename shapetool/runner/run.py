@@ -1,0 +1,238 @@
+"""From items to a finished data set: a folder of shards, or one file made from such a folder."""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from shapetool.errors import ConfigError, DataError
+from shapetool.runner.files import NOT_ALLOWED, sweep
+from shapetool.runner.items import Item
+from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
+from shapetool.runner.manifest import STATE, Layout, open_layout
+from shapetool.runner.pool import warm_up
+from shapetool.runner.report import combine, read_report
+from shapetool.runner.schedule import Schedule, ShardPlan
+from shapetool.runner.signals import listening
+from shapetool.runner.single import finished_lines, join, made_like, reopen, report_item
+
+REPORT_SECONDS = 30.0
+
+
+def run_job(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
+    """How the run ended, after `out` holds what `job` made of the items: a `.h5` file, or a folder of shards.
+
+    A rerun does what is missing. The bytes depend on the items, the settings of the job and its seed; not on workers,
+    order, parts or interruptions.
+
+    Raises:
+        ConfigError: `out` was made with other settings, is something else or may not be written, or the options
+            contradict each other.
+        DataError: state of an earlier run is damaged.
+        OSError: the disk is full or fails.
+    """
+    started = time.monotonic()
+    check_options(out, options)
+    warm_up(job.preload)
+    try:
+        run = _run_file if is_file(out) else _run_folder
+        summary = run(job, found, out, options)
+    except OSError as error:
+        if error.errno in NOT_ALLOWED:
+            raise ConfigError(f"{out}: expected a place that can be written, but: {error.strerror}.") from error
+        raise
+    summary = replace(summary, seconds=time.monotonic() - started)
+    options.emit("end", out=str(out), report=str(summary.report), total=summary.total, counts=dict(summary.counts))
+    return summary
+
+
+def is_file(out: Path) -> bool:
+    """Whether `out` names one file rather than a dataset folder."""
+    return out.suffix == ".h5"
+
+
+def report_path(out: Path) -> Path:
+    """Where the report of `out` is."""
+    return out.with_name(out.name + ".report.jsonl") if is_file(out) else out / "report.jsonl"
+
+
+def failure_limit(text: str | None, total: int) -> int | None:
+    """How many failed items `--max-failures` allows: a number, or a percentage of `total`.
+
+    Raises:
+        ConfigError: `text` is neither.
+    """
+    if text is None:
+        return None
+    words = text.strip()
+    number = words.removesuffix("%")
+    if not number.isdigit() or (words != number and int(number) > 100):
+        raise ConfigError(f"--max-failures {text}: expected a number of items such as 10, or a share such as 5%.")
+    return total * int(number) // 100 if words != number else int(number)
+
+
+def check_options(out: Path, options: Options) -> None:
+    """None if the options fit together and suit `out`.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if options.retry is not None and options.retry not in RETRIES:
+        raise ConfigError(f"--retry {options.retry}: expected failed, timeout or all.")
+    failure_limit(options.max_failures, 1)
+    if options.shard is not None:
+        part, parts = options.shard
+        where = f"--shard {part}/{parts}"
+        if not 0 <= part < parts:
+            raise ConfigError(f"{where}: expected i/n with i from 0 to n-1.")
+        if is_file(out):
+            raise ConfigError(f"{where}: expected a folder as OUT, came {out}. Merge it when all parts are done.")
+        if options.overwrite:
+            raise ConfigError(f"{where}: with --overwrite each part would delete the others' work. Remove OUT first.")
+
+
+def _run_folder(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
+    if options.overwrite and out.is_dir():
+        remove_dataset(out)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: exists and is no folder. OUT ends in .h5 for one file, or is a dataset folder.")
+    layout = open_layout(out, found, job)
+    _compare_inputs(layout.items, found, options)
+    return _fill(job, layout, options, report_path(out), None)
+
+
+def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
+    folder, report = out.with_name(out.name + ".partial"), report_path(out)
+    _empty_bin(folder)
+    if options.overwrite and folder.exists():
+        remove_dataset(folder)
+    if out.exists() and not options.overwrite and not folder.exists():
+        lines = finished_lines(out, report, job)
+        _compare_inputs([report_item(line) for line in lines], found, options)
+        if not any(line["status"] in RETRIES.get(options.retry or "", ()) for line in lines):
+            options.emit("start", total=len(lines), done=len(lines), shards=0, workers=0)
+            return Summary(out, report, len(lines), Counter(str(line["status"]) for line in lines), 0, 0)
+        reopen(folder, lines, job)
+    earlier = out if not options.overwrite and out.exists() and made_like(out, job) else None
+    layout = replace(open_layout(folder, found, job), stands_alone=True)
+    _compare_inputs(layout.items, found, options)
+    summary = _fill(job, layout, options, folder / "report.jsonl", earlier)
+    if summary.stopped is None:
+        join(layout, out)
+        os.replace(folder / "report.jsonl", report)
+        os.replace(folder, _bin(folder))
+        _empty_bin(folder)
+        return replace(summary, out=out, report=report)
+    return replace(summary, out=out)
+
+
+def _fill(job: Job, layout: Layout, options: Options, report: Path, earlier: Path | None) -> Summary:
+    """Publishes the missing shards of `layout` that belong to this part."""
+    part, parts = options.shard or (0, 1)
+    shards = range(part, layout.shard_count, parts)
+    for folder in (layout.folder, layout.folder / STATE, layout.folder / STATE / "spool"):
+        sweep(folder)
+    plans: list[ShardPlan] = []
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        plan, standing = _plan(layout, shard, options, earlier)
+        counts.update(str(line["status"]) for line in standing.values())
+        if plan is not None:
+            plans.append(plan)
+    total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
+    workers = max(1, min(options.workers or cores(), todo))
+    threads = max(1, (options.workers or cores()) // workers)
+    options.emit("start", total=total, done=total - todo, shards=len(plans), workers=workers)
+    schedule = Schedule(job, layout, plans, options, workers, threads)
+    try:
+        with listening() as stop:
+            schedule.run(stop, failure_limit(options.max_failures, total), _ticking(layout, report, options))
+    finally:
+        if plans or not report.exists():
+            combine(layout, report)
+    counts.update(schedule.counts)
+    stopped = stop.reason or ("max-failures" if schedule.too_many else None)
+    if all(layout.published(shard) for shard in shards):
+        stopped = None
+    return Summary(layout.folder, report, total, counts, len(schedule.decided), len(plans), stopped)
+
+
+def _plan(
+    layout: Layout, shard: int, options: Options, earlier: Path | None
+) -> tuple[ShardPlan | None, Mapping[int, Mapping[str, object]]]:
+    """What is left to do for a shard: rows without a line, and those that `--retry` names; and the lines that stand."""
+    piece, path = layout.piece_path(shard), layout.shard_path(shard)
+    if not piece.exists():
+        return ShardPlan(shard, list(layout.span(shard))), {}
+    source = path if path.exists() else earlier
+    lines = read_report(piece)
+    if [line["id"] for line in lines] != [layout.items[index].id for index in layout.span(shard)]:
+        raise DataError(f"{piece}: does not match the manifest. Use --overwrite to begin anew.")
+    again = RETRIES.get(options.retry or "", frozenset())
+    kept = {
+        index: line
+        for index, line in zip(layout.span(shard), lines, strict=True)
+        if line["status"] not in again and (source is not None or line["status"] != "ok")
+    }
+    todo = [index for index in layout.span(shard) if index not in kept]
+    if not todo and path.exists():
+        return None, kept
+    return ShardPlan(shard, todo, dict(kept), source), kept
+
+
+def _ticking(layout: Layout, report: Path, options: Options) -> Callable[[], None]:
+    last = time.monotonic()
+
+    def tick() -> None:
+        nonlocal last
+        options.emit("tick")
+        if time.monotonic() - last > REPORT_SECONDS:
+            combine(layout, report)
+            last = time.monotonic()
+
+    return tick
+
+
+def _compare_inputs(frozen: Sequence[Item], found: Sequence[Item], options: Options) -> None:
+    """Tells the listener how the inputs of this run differ from the frozen list."""
+    sizes = {item.source: item.size for item in found}
+    known = {item.source for item in frozen}
+    new, gone = len(sizes.keys() - known), len(known - sizes.keys())
+    changed = sum(item.problem is None and sizes.get(item.source, item.size) != item.size for item in frozen)
+    if new:
+        text = f"{new} inputs are not in the manifest, which was frozen at the first run, and are left out"
+        options.emit("notice", text=f"{text}; --overwrite begins anew.")
+    if gone:
+        options.emit("notice", text=f"{gone} items of the manifest are not among the inputs any more.")
+    if changed:
+        options.emit("notice", text=f"{changed} inputs changed since the manifest was frozen; --overwrite begins anew.")
+
+
+def remove_dataset(folder: Path) -> None:
+    """None, once a data set's folder is gone.
+
+    Raises:
+        ConfigError: the folder holds files that are no part of a data set.
+    """
+    ours = ("manifest.jsonl", "report.jsonl", STATE)
+    starts = ("shard-", ".shard-", ".report", ".manifest")
+    strange = [entry.name for entry in folder.iterdir() if entry.name not in ours and not entry.name.startswith(starts)]
+    if strange:
+        raise ConfigError(
+            f"{folder}: holds {strange[0]!r}, which is no part of a data set, so --overwrite leaves the folder alone. "
+            "Choose another OUT."
+        )
+    os.replace(folder, _bin(folder))
+    _empty_bin(folder)
+
+
+def _bin(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.bin")
+
+
+def _empty_bin(folder: Path) -> None:
+    """A folder that is to go is renamed first, so that no half of it is ever met under its own name."""
+    shutil.rmtree(_bin(folder), ignore_errors=True)

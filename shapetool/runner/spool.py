@@ -1,0 +1,109 @@
+"""Finished records waiting for their shard: one plain file an item, a JSON line and then the arrays.
+
+A spool is renamed into place without fsync, since it is only a shortcut: it is trusted by the boot that wrote it, for
+the settings and the input that its head names, and made again otherwise.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapetool.runner.files import beside, to_json_line
+
+ALIGN = 64
+_HERE = uuid.uuid4().hex
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a spool must have been made for to be used: the boot, the settings, the item and its input."""
+
+    boot: str
+    digest: str
+    id: str
+    sha256: str | None
+
+
+def boot_name() -> str:
+    """A name for this start of the machine; where the system tells none, one that only this run knows."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return _HERE
+
+
+def write_spool(path: Path, ticket: Ticket, line: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    """None, once the report line and the columns of one item are under `path`.
+
+    Raises:
+        OSError: the file could not be written; nothing is left behind.
+    """
+    arrays, plain, offset = {}, {}, 0
+    for name, value in columns.items():
+        if hasattr(value, "dtype") and value.ndim:
+            arrays[name] = {"dtype": value.dtype.str, "shape": list(value.shape), "offset": offset}
+            offset += -(-value.nbytes // ALIGN) * ALIGN
+        else:
+            plain[name] = value.item() if hasattr(value, "item") else value
+    head = to_json_line({"ticket": vars(ticket), "line": dict(line), "plain": plain, "arrays": arrays, "bytes": offset})
+    head = head[:-1] + b" " * (-len(head) % ALIGN) + b"\n"
+    temporary = beside(path)
+    try:
+        with open(temporary, "wb", buffering=0) as file:
+            _write(file, head)
+            for name, place in arrays.items():
+                file.seek(len(head) + place["offset"])
+                _write(file, memoryview(columns[name]).cast("B") if columns[name].nbytes else b"")
+            file.truncate(len(head) + offset)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(file: Any, data: Any) -> None:
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
+
+
+def read_line(path: Path, ticket: Ticket | None = None) -> dict[str, Any] | None:
+    """The report line in a spool; None if there is no whole one, or it was made for something other than `ticket`."""
+    head = _head(path, ticket)
+    return None if head is None else head[0]["line"]
+
+
+def read_columns(path: Path, ticket: Ticket) -> dict[str, Any] | None:
+    """The columns in a spool, arrays mapped from the file; None under the conditions of `read_line`."""
+    import numpy as np
+
+    found = _head(path, ticket)
+    if found is None:
+        return None
+    head, start = found
+    columns = dict(head["plain"])
+    for name, place in head["arrays"].items():
+        shape, dtype = tuple(place["shape"]), np.dtype(place["dtype"])
+        if 0 in shape:
+            columns[name] = np.empty(shape, dtype)
+        else:
+            columns[name] = np.memmap(path, dtype, "r", start + place["offset"], shape)
+    return columns
+
+
+def _head(path: Path, ticket: Ticket | None) -> tuple[dict[str, Any], int] | None:
+    try:
+        with open(path, "rb") as file:
+            first = file.readline()
+            size = os.fstat(file.fileno()).st_size
+        head = json.loads(first)
+        if size != len(first) + head["bytes"] or (ticket is not None and head["ticket"] != vars(ticket)):
+            return None
+        return head, len(first)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

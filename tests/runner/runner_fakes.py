@@ -1,0 +1,76 @@
+"""A job for the tests of the runner: small records from small text files, and files that misbehave in every way."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shapetool.errors import MeshError
+from shapetool.runner.items import Item
+from shapetool.runner.job import Record
+
+
+@dataclass(frozen=True)
+class FakeJob:
+    """Makes an SDF record whose numbers follow from the file's text and the seed."""
+
+    seed: int = 0
+    points: int = 64
+    delay: float = 0.0
+    bytes_per_shape: int = 50 << 20  # two shapes a shard
+    kind: str = "sdf"
+    preload: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"name": "fake", "points": self.points}
+
+    def __call__(self, item: Item, threads: int) -> Record:
+        text = item.path.read_text().strip()
+        misbehave(text, item)
+        time.sleep(self.delay)
+        return record(item, text, self.seed, self.points)
+
+
+def record(item: Item, text: str, seed: int, points: int) -> Record:
+    rng = np.random.default_rng([seed, *text.encode()])
+    where = rng.random((points, 3), dtype=np.float32)
+    columns = {
+        "shape_id": item.id,
+        "source": item.source,
+        "scale": 2.0,
+        "offset": np.zeros(3),
+        "watertight": True,
+        "sign_method": "winding",
+        "points": where,
+        "distances": where[:, 0].copy(),
+        "surface_points": where[:4],
+        "surface_normals": where[:4],
+    }
+    facts = {"n_vertices": 3, "n_faces": 1, "watertight": True, "warnings": ["fake"], "sign_method": "winding"}
+    return Record(columns, facts)
+
+
+def misbehave(text: str, item: Item) -> None:
+    match text.split()[0]:
+        case "invalid":
+            raise MeshError(f"{item.path}: no faces")
+        case "raise":
+            raise KeyError("a bug")
+        case "exit":
+            os._exit(3)
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "hang":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(600)
+        case "memory":
+            np.ones(1 << 40, dtype=np.uint8)
+        case "once":
+            marker = item.path.with_suffix(".marker")
+            if not marker.exists():
+                marker.touch()
+                os._exit(9)

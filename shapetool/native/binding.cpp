@@ -1,0 +1,175 @@
+// The Python face of the kernel: numpy arrays in without a copy, numpy arrays out, the GIL released in between.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <climits>
+#include <stdexcept>
+#include <string>
+
+#include "build.hpp"
+#include "parallel.hpp"
+#include "query.hpp"
+
+namespace nb = nanobind;
+using namespace shapetool;
+
+using Points = nb::ndarray<const double, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+using Faces = nb::ndarray<const int64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Out = nb::ndarray<nb::numpy, T>;
+
+namespace {
+
+template <class T>
+struct Result {
+    T *data;
+    nb::capsule owner;
+    explicit Result(size_t n) : data(new T[n ? n : 1]), owner(data, [](void *p) noexcept { delete[] static_cast<T *>(p); }) {}
+    Out<T> array(size_t rows) { return Out<T>(data, {rows}, owner); }
+    Out<T> array(size_t rows, size_t columns) { return Out<T>(data, {rows, columns}, owner); }
+};
+
+template <class T>
+Out<T> copied(const std::vector<T> &v) {
+    Result<T> r(v.size());
+    std::copy(v.begin(), v.end(), r.data);
+    return r.array(v.size());
+}
+
+class Kernel {
+  public:
+    Kernel(Points vertices, Faces faces, int threads) {
+        size_t V = vertices.shape(0), F = faces.shape(0);
+        if (F == 0) throw std::invalid_argument("expected at least one face, found none");
+        if (V > size_t(INT32_MAX) || F > size_t(INT32_MAX) / 3)
+            throw std::invalid_argument("expected fewer than 2^31 vertices and 3 faces' corners, found more");
+        for (size_t i = 0; i < 3 * F; ++i)
+            if (faces.data()[i] < 0 || size_t(faces.data()[i]) >= V)
+                throw std::invalid_argument("face " + std::to_string(i / 3) + ": vertex index " +
+                                            std::to_string(faces.data()[i]) + " is not below " + std::to_string(V));
+        for (size_t i = 0; i < 3 * V; ++i)
+            if (!std::isfinite(vertices.data()[i]))
+                throw std::invalid_argument("vertex " + std::to_string(i / 3) + " is not finite");
+        nb::gil_scoped_release release;
+        scene_ = build_scene(vertices.data(), V, faces.data(), F, thread_count(threads));
+    }
+
+    nb::tuple closest(Points points, int threads) {
+        size_t P = points.shape(0);
+        Result<double> d(P), c(3 * P);
+        Result<int64_t> f(P);
+        {
+            nb::gil_scoped_release release;
+            query_closest(*scene_, points.data(), P, thread_count(threads), d.data, f.data, c.data);
+        }
+        return nb::make_tuple(d.array(P), f.array(P), c.array(P, 3));
+    }
+
+    Out<double> distances(Points points, const std::string &sign, int threads) {
+        Sign by = sign == "unsigned" ? Sign::unsigned_ : sign == "pseudonormal" ? Sign::pseudonormal : sign == "winding" ? Sign::winding : Sign::parity;
+        if (by == Sign::parity && sign != "parity") throw std::invalid_argument("unknown sign method '" + sign + "'");
+        size_t P = points.shape(0);
+        Result<double> d(P);
+        {
+            nb::gil_scoped_release release;
+            query_signed(*scene_, points.data(), P, by, thread_count(threads), d.data);
+        }
+        return d.array(P);
+    }
+
+    Out<double> winding(Points points, bool exact, int threads) {
+        size_t P = points.shape(0);
+        Result<double> w(P);
+        {
+            nb::gil_scoped_release release;
+            query_winding(*scene_, points.data(), P, exact, thread_count(threads), w.data);
+        }
+        return w.array(P);
+    }
+
+    nb::tuple first_hits(Points origins, Points directions, int threads) {
+        size_t R = rays(origins, directions);
+        Result<double> t(R);
+        Result<int64_t> f(R);
+        {
+            nb::gil_scoped_release release;
+            query_rays(*scene_, origins.data(), directions.data(), R, RayMode::first, thread_count(threads), t.data, f.data);
+        }
+        return nb::make_tuple(t.array(R), f.array(R));
+    }
+
+    Out<bool> any_hits(Points origins, Points directions, int threads) {
+        size_t R = rays(origins, directions);
+        std::vector<int64_t> f(R);
+        Result<bool> hit(R);
+        {
+            nb::gil_scoped_release release;
+            query_rays(*scene_, origins.data(), directions.data(), R, RayMode::any, thread_count(threads), nullptr, f.data());
+            for (size_t i = 0; i < R; ++i) hit.data[i] = f[i] >= 0;
+        }
+        return hit.array(R);
+    }
+
+    nb::tuple all_hits(Points origins, Points directions, int threads) {
+        size_t R = rays(origins, directions);
+        std::vector<int64_t> start, f;
+        std::vector<double> t;
+        {
+            nb::gil_scoped_release release;
+            query_all_hits(*scene_, origins.data(), directions.data(), R, thread_count(threads), start, t, f);
+        }
+        return nb::make_tuple(copied(start), copied(t), copied(f));
+    }
+
+    bool pseudonormals(int threads) {
+        nb::gil_scoped_release release;
+        return pseudonormals_hold(*scene_, thread_count(threads));
+    }
+
+    nb::dict topology(bool intersections, int threads) {
+        {
+            nb::gil_scoped_release release;
+            int n = thread_count(threads);
+            need_normals(*scene_, n);
+            if (intersections) need_intersections(*scene_, n);
+        }
+        const Topology &t = scene_->topology;
+        double unit = std::ldexp(1.0, scene_->exponent);
+        nb::dict d;
+        d["closed"] = t.closed, d["oriented"] = t.oriented;
+        d["open_edges"] = t.open_edges, d["nonmanifold_edges"] = t.nonmanifold_edges;
+        d["misoriented_edges"] = t.misoriented_edges, d["nonmanifold_vertices"] = t.nonmanifold_vertices;
+        d["degenerate_faces"] = t.degenerate_faces, d["folded_edges"] = t.folded_edges;
+        d["components"] = t.components, d["intersecting_pairs"] = t.intersecting_pairs;
+        d["volume"] = t.volume * unit * unit * unit, d["area"] = t.area * unit * unit;
+        return d;
+    }
+
+  private:
+    static size_t rays(const Points &origins, const Points &directions) {
+        if (origins.shape(0) != directions.shape(0))
+            throw std::invalid_argument("expected as many directions as origins, found " + std::to_string(directions.shape(0)) +
+                                        " and " + std::to_string(origins.shape(0)));
+        return origins.shape(0);
+    }
+    std::unique_ptr<Scene> scene_;
+};
+
+}  // namespace
+
+NB_MODULE(_kernel, m) {
+    m.doc() = "Bounding volume hierarchy over triangles: closest points, winding numbers, rays.";
+    m.def("simd", [] { return std::string(functions().name); }, "The instruction set in use: avx512, avx2 or baseline.");
+    nb::class_<Kernel>(m, "Kernel")
+        .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
+        .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)
+        .def("distances", &Kernel::distances, nb::arg("points"), nb::arg("sign"), nb::arg("threads") = 0)
+        .def("winding", &Kernel::winding, nb::arg("points"), nb::arg("exact") = false, nb::arg("threads") = 0)
+        .def("first_hits", &Kernel::first_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
+        .def("any_hits", &Kernel::any_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
+        .def("all_hits", &Kernel::all_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
+        .def("pseudonormals_hold", &Kernel::pseudonormals, nb::arg("threads") = 0)
+        .def("topology", &Kernel::topology, nb::arg("intersections") = false, nb::arg("threads") = 0);
+}

@@ -1,0 +1,18 @@
+// Building a scene, and the parts of it that only some queries need.
+#pragma once
+#include "scene.hpp"
+
+namespace shapetool {
+
+std::unique_ptr<Scene> build_scene(const double *vertices, size_t vertex_count, const int64_t *faces, size_t face_count,
+                                   int threads);
+void need_frames(Scene &, int threads);
+void need_vertex_leaves(Scene &, int threads);
+void need_moments(Scene &, int threads);
+
+// topology.cpp
+void need_topology(Scene &, int threads);
+void need_normals(Scene &, int threads);
+void need_intersections(Scene &, int threads);
+
+}  // namespace shapetool

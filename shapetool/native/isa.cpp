@@ -1,0 +1,26 @@
+// The inner loops, compiled once for each instruction set (CMakeLists.txt defines SHAPETOOL_ISA). Nothing here may use a
+// library template: the linker would keep one copy, perhaps the one that this machine cannot run.
+#include <climits>
+
+#include "overlap.hpp"
+#include "scene.hpp"
+#include "simd.hpp"
+#include "triangle.hpp"
+
+#define SHAPETOOL_NAME2(x) #x
+#define SHAPETOOL_NAME(x) SHAPETOOL_NAME2(x)
+#define SHAPETOOL_TABLE2(x) table_##x
+#define SHAPETOOL_TABLE(x) SHAPETOOL_TABLE2(x)
+
+namespace shapetool {
+namespace {
+#include "closest.inc"
+#include "intersections.inc"
+#include "rays.inc"
+#include "winding.inc"
+}  // namespace
+
+extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
+const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, winding, rays, all_hits, intersections};
+
+}  // namespace shapetool

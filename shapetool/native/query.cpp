@@ -1,0 +1,332 @@
+#include "query.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "build.hpp"
+#include "parallel.hpp"
+#include "triangle.hpp"
+
+namespace shapetool {
+namespace {
+
+constexpr size_t kBlock = 512;  // queries a thread takes at a time
+
+void scale_points(const Scene &s, const double *points, size_t P, int threads, Aligned<double> &out) {
+    out.resize(3 * P);
+    double unit = std::ldexp(1.0, -s.exponent);
+    parallel_for(threads, 3 * P, 1 << 16, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) out[i] = points[i] * unit;
+    });
+}
+
+uint32_t spread(uint32_t x) {  // 10 bits to every third bit
+    x &= 0x3ff;
+    x = (x | x << 16) & 0x030000ff;
+    x = (x | x << 8) & 0x0300f00f;
+    x = (x | x << 4) & 0x030c30c3;
+    return (x | x << 2) & 0x09249249;
+}
+
+// The order of the queries along a Morton curve through the box around them (no finer than there are queries to tell apart).
+std::vector<uint32_t> curve_order(const double *points, size_t P, int threads) {
+    std::vector<uint32_t> order(P), keys(P);
+    if (P < 32) {
+        for (size_t i = 0; i < P; ++i) order[i] = uint32_t(i);
+        return order;
+    }
+    double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
+    for (size_t i = 0; i < P; ++i)
+        for (size_t a = 0; a < 3; ++a) lo[a] = std::min(lo[a], points[3 * i + a]), hi[a] = std::max(hi[a], points[3 * i + a]);
+    int bits = P < (1u << 15) ? 5 : P < (1u << 22) ? 7 : 10;
+    double size = std::max(hi[0] - lo[0], std::max(hi[1] - lo[1], hi[2] - lo[2]));
+    double cells = double(1 << bits), by = size > 0 ? cells * 0.999999 / size : 0;
+    if (!std::isfinite(by)) by = 0;
+    size_t blocks = size_t(std::max(1, threads));
+    size_t grain = (P + blocks - 1) / blocks;
+    blocks = (P + grain - 1) / grain;
+    parallel_for(threads, P, grain, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) {
+            uint32_t key = 0;
+            for (size_t a = 0; a < 3; ++a) key |= spread(uint32_t((points[3 * i + a] - lo[a]) * by)) << a;
+            keys[i] = key, order[i] = uint32_t(i);
+        }
+    });
+    std::vector<uint32_t> order2(P), keys2(P);
+    constexpr int kDigit = 11;
+    constexpr size_t kRadix = size_t(1) << kDigit;
+    std::vector<uint32_t> counts(blocks * kRadix);
+    for (int shift = 0; shift < 3 * bits; shift += kDigit) {
+        std::fill(counts.begin(), counts.end(), 0);
+        parallel_for(threads, P, grain, [&](size_t begin, size_t end, int) {
+            uint32_t *c = &counts[begin / grain * kRadix];
+            for (size_t i = begin; i < end; ++i) ++c[(keys[i] >> shift) & (kRadix - 1)];
+        });
+        uint32_t total = 0;
+        for (size_t d = 0; d < kRadix; ++d)
+            for (size_t b = 0; b < blocks; ++b) {
+                uint32_t n = counts[b * kRadix + d];
+                counts[b * kRadix + d] = total;
+                total += n;
+            }
+        parallel_for(threads, P, grain, [&](size_t begin, size_t end, int) {
+            uint32_t *c = &counts[begin / grain * kRadix];
+            for (size_t i = begin; i < end; ++i) {
+                uint32_t at = c[(keys[i] >> shift) & (kRadix - 1)]++;
+                keys2[at] = keys[i], order2[at] = order[i];
+            }
+        });
+        keys.swap(keys2), order.swap(order2);
+    }
+    return order;
+}
+
+struct Batch {
+    Aligned<double> points;  // in units of 2^-exponent
+    std::vector<uint32_t> order;
+    Batch(const Scene &s, const double *p, size_t P, int threads) {
+        scale_points(s, p, P, threads, points);
+        order = curve_order(points.data(), P, threads);
+    }
+};
+
+Aligned<Closest> find_closest(Scene &s, const Batch &batch, size_t P, int threads) {
+    need_frames(s, threads);
+    Aligned<Closest> found(P);
+    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
+        functions().closest(s, batch.points.data(), batch.order.data(), begin, end, found.data());
+    });
+    return found;
+}
+
+// Winding number by f64 far fields with a stricter opening angle; near triangles exactly.
+double careful_winding(const Scene &s, Vec p, double beta) {
+    Vec centre{s.centre[0], s.centre[1], s.centre[2]};
+    Vec q = (p - centre) * s.to_f32;
+    double sum = 0;
+    std::vector<int32_t> stack{0};
+    while (!stack.empty()) {
+        int32_t index = stack.back();
+        stack.pop_back();
+        const Node &node = s.nodes[size_t(index)];
+        for (int c = 0; c < node.count; ++c) {
+            const Moment &m = s.moments[size_t(index)].child[c];
+            Vec r = Vec{m.c[0], m.c[1], m.c[2]} - q;
+            double rr = norm_sq(r);
+            if (rr > beta * beta * m.radius_sq) {
+                double inv_sq = 1 / rr, inv_cube = inv_sq * std::sqrt(inv_sq);
+                double quadratic = r.x * (r.x * m.q[0] + r.y * m.q[3] + r.z * m.q[4]) + r.y * (r.y * m.q[1] + r.z * m.q[5]) +
+                                   r.z * r.z * m.q[2];
+                sum += (r.x * m.n[0] + r.y * m.n[1] + r.z * m.n[2] + m.trace - 3 * quadratic * inv_sq) * inv_cube / (4 * M_PI);
+            } else if (node.child[c] < 0) {
+                const int32_t *faces = &s.leaf_faces[size_t(~node.child[c]) * kWide];
+                for (int i = 0; i < kWide && faces[i] >= 0; ++i)
+                    sum += winding_of_triangle(&s.triangles[9 * size_t(faces[i])], p);
+            } else {
+                stack.push_back(node.child[c]);
+            }
+        }
+    }
+    return sum;
+}
+
+double exact_winding(const Scene &s, Vec p) {
+    double sum = 0;
+    for (size_t f = 0; f < s.face_count; ++f) sum += winding_of_triangle(&s.triangles[9 * f], p);
+    return sum;
+}
+
+constexpr float kFastBeta = 2.0f;
+constexpr double kFastDoubt = 0.08;   // of the f32 far fields at kFastBeta
+constexpr double kCarefulBeta = 5;
+constexpr double kCarefulDoubt = 2e-3;
+
+// Whether p lies inside, given a first estimate. Only the points that an estimate leaves in doubt are looked at again.
+bool decide_inside(const Scene &s, Vec p, double estimate, double distance) {
+    bool near = distance * s.to_f32 < 3e-5;  // f32 solid angles mean nothing this close to a triangle
+    if (!near && std::fabs(estimate - 0.5) > kFastDoubt) return estimate > 0.5;
+    double w = careful_winding(s, p, kCarefulBeta);
+    if (std::fabs(w - 0.5) > kCarefulDoubt) return w > 0.5;
+    return exact_winding(s, p) > 0.5;
+}
+
+Vec pseudonormal(const Scene &s, const Closest &c) {
+    const double *normals = s.face_normals.data();
+    Vec own = load(normals + 3 * size_t(c.face));
+    if (c.feature == 0) return own;
+    if (c.feature <= 3) {
+        int32_t across = s.neighbour[3 * size_t(c.face) + size_t(c.feature - 1)];
+        return across < 0 ? own : own + load(normals + 3 * size_t(across / 3));
+    }
+    return load(&s.vertex_normals[3 * size_t(s.faces[3 * size_t(c.face) + size_t(c.feature - 4)])]);
+}
+
+// A face of each piece, and the winding number in front of it: just above a face of winding number w it is w - 1/2.
+void find_front_winding(Scene &s, int threads) {
+    size_t pieces = size_t(s.topology.components);
+    std::vector<int32_t> face(pieces, -1);
+    std::vector<double> largest(pieces, -1);
+    for (size_t f = 0; f < s.face_count; ++f) {
+        const double *t = &s.triangles[9 * f];
+        double area = norm_sq(cross(load(t + 3) - load(t), load(t + 6) - load(t)));
+        size_t piece = size_t(s.component[f]);
+        if (area > largest[piece]) largest[piece] = area, face[piece] = int32_t(f);
+    }
+    s.front_winding.assign(pieces, 0);
+    if (pieces > 1) {
+        need_moments(s, threads);
+        parallel_for(threads, pieces, 4, [&](size_t begin, size_t end, int) {
+            for (size_t i = begin; i < end; ++i) {
+                const double *t = &s.triangles[9 * size_t(face[i])];
+                Vec middle = (load(t) + load(t + 3) + load(t + 6)) * (1.0 / 3);
+                // the face itself contributes nothing in its own plane, the rest of a closed surface one half
+                double w = careful_winding(s, middle, kCarefulBeta);
+                double own = winding_of_triangle(t, middle);
+                s.front_winding[i] = int32_t(std::lround(w - own - 0.5));
+            }
+        });
+    } else if (s.topology.volume < 0) {
+        s.front_winding[0] = -1;
+    }
+    s.front_known = true;
+}
+
+void sign_by_pseudonormal(Scene &s, const Batch &batch, const Aligned<Closest> &found, size_t P, int threads, double *out) {
+    bool pieces = s.front_known;
+    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) {
+            const Closest &c = found[i];
+            bool behind = dot(load(&batch.points[3 * i]) - load(c.point), pseudonormal(s, c)) < 0;
+            bool inside = behind;
+            if (pieces) inside = s.front_winding[size_t(s.component[size_t(c.face)])] + (behind ? 1 : 0) >= 1;
+            if (inside) out[i] = -out[i];
+        }
+    });
+}
+
+void sign_by_winding(Scene &s, const Batch &batch, const Aligned<Closest> &found, size_t P, int threads, double *out) {
+    need_moments(s, threads);
+    std::vector<float> estimate(P);
+    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
+        functions().winding(s, batch.points.data(), batch.order.data(), begin, end, kFastBeta, estimate.data());
+        for (size_t k = begin; k < end; ++k) {
+            size_t i = batch.order[k];
+            double distance = std::sqrt(found[i].distance_sq);
+            if (decide_inside(s, load(&batch.points[3 * i]), estimate[i], distance)) out[i] = -out[i];
+        }
+    });
+}
+
+// The majority of three rays, in directions that no modelled face is likely to contain.
+void sign_by_parity(Scene &s, const Batch &batch, size_t P, int threads, double *out) {
+    need_vertex_leaves(s, threads);
+    constexpr double directions[3][3] = {
+        {0.5773182, 0.4098321, 0.7061843}, {-0.3141593, 0.8660127, 0.3887211}, {0.2718282, -0.5235988, -0.8073912}};
+    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
+        for (size_t k = begin; k < end; ++k) {
+            size_t i = batch.order[k];
+            int votes = 0;
+            for (const auto &d : directions) {
+                Hit hit;
+                functions().rays(s, &batch.points[3 * i], d, 0, 1, RayMode::count, &hit);
+                votes += hit.face & 1;
+            }
+            if (votes >= 2) out[i] = -out[i];
+        }
+    });
+}
+
+}  // namespace
+
+bool pseudonormals_hold(Scene &s, int threads) {
+    need_topology(s, threads);
+    const Topology &t = s.topology;
+    if (!t.closed || !t.oriented || t.folded_edges || t.degenerate_faces) return false;
+    need_normals(s, threads);
+    if (t.nonmanifold_vertices) return false;
+    need_intersections(s, threads);
+    return t.intersecting_pairs == 0;
+}
+
+void query_closest(Scene &s, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest) {
+    Batch batch(s, points, P, threads);
+    Aligned<Closest> found = find_closest(s, batch, P, threads);
+    double unit = std::ldexp(1.0, s.exponent);
+    parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) {
+            if (distances) distances[i] = std::sqrt(found[i].distance_sq) * unit;
+            if (faces) faces[i] = found[i].face;
+            if (closest)
+                for (size_t a = 0; a < 3; ++a) closest[3 * i + a] = found[i].point[a] * unit;
+        }
+    });
+}
+
+void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threads, double *distances) {
+    Batch batch(s, points, P, threads);
+    Aligned<Closest> found = find_closest(s, batch, P, threads);
+    double unit = std::ldexp(1.0, s.exponent);
+    parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) distances[i] = std::sqrt(found[i].distance_sq) * unit;
+    });
+    if (sign == Sign::pseudonormal) {
+        need_normals(s, threads);
+        if (s.topology.closed && s.topology.oriented) std::call_once(s.front_once, [&] { find_front_winding(s, threads); });
+        sign_by_pseudonormal(s, batch, found, P, threads, distances);
+    } else if (sign == Sign::winding) {
+        sign_by_winding(s, batch, found, P, threads, distances);
+    } else if (sign == Sign::parity) {
+        sign_by_parity(s, batch, P, threads, distances);
+    }
+}
+
+void query_winding(Scene &s, const double *points, size_t P, bool exact, int threads, double *out) {
+    Batch batch(s, points, P, threads);
+    if (!exact) need_moments(s, threads);
+    parallel_for(threads, P, 64, [&](size_t begin, size_t end, int) {
+        for (size_t k = begin; k < end; ++k) {
+            size_t i = batch.order[k];
+            Vec p = load(&batch.points[3 * i]);
+            out[i] = exact ? exact_winding(s, p) : careful_winding(s, p, kCarefulBeta);
+        }
+    });
+}
+
+void query_rays(Scene &s, const double *origins, const double *directions, size_t R, RayMode mode, int threads, double *t,
+                int64_t *faces) {
+    need_vertex_leaves(s, threads);
+    Aligned<double> scaled;
+    scale_points(s, origins, R, threads, scaled);
+    double unit = std::ldexp(1.0, s.exponent);
+    parallel_for(threads, R, 256, [&](size_t begin, size_t end, int) {
+        Hit hits[256];
+        functions().rays(s, scaled.data() + 3 * begin, directions + 3 * begin, 0, end - begin, mode, hits);
+        for (size_t i = begin; i < end; ++i) {
+            if (t) t[i] = hits[i - begin].t * unit;
+            faces[i] = hits[i - begin].face;
+        }
+    });
+}
+
+void query_all_hits(Scene &s, const double *origins, const double *directions, size_t R, int threads,
+                    std::vector<int64_t> &start, std::vector<double> &t, std::vector<int64_t> &faces) {
+    std::vector<int64_t> counts(R);
+    query_rays(s, origins, directions, R, RayMode::count, threads, nullptr, counts.data());
+    start.assign(R + 1, 0);
+    for (size_t i = 0; i < R; ++i) start[i + 1] = start[i] + counts[i];
+    std::vector<Hit> hits(size_t(start[R]), Hit{INFINITY, -1});
+    Aligned<double> scaled;
+    scale_points(s, origins, R, threads, scaled);
+    parallel_for(threads, R, 256, [&](size_t begin, size_t end, int) {
+        functions().all_hits(s, scaled.data(), directions, begin, end, start.data(), hits.data());
+        for (size_t i = begin; i < end; ++i)
+            std::sort(hits.begin() + start[i], hits.begin() + start[i + 1],
+                      [](const Hit &a, const Hit &b) { return a.t < b.t || (a.t == b.t && a.face < b.face); });
+    });
+    double unit = std::ldexp(1.0, s.exponent);
+    t.resize(hits.size()), faces.resize(hits.size());
+    for (size_t i = 0; i < hits.size(); ++i) t[i] = hits[i].t * unit, faces[i] = hits[i].face;
+}
+
+}  // namespace shapetool

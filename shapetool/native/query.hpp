@@ -1,0 +1,22 @@
+// Batches of queries: sorted along a curve, spread over threads, put back in the order they came.
+#pragma once
+#include "scene.hpp"
+
+namespace shapetool {
+
+enum class Sign { unsigned_, pseudonormal, winding, parity };
+
+// points: P x 3 in the mesh's own units. Any output may be null.
+void query_closest(Scene &, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest);
+void query_signed(Scene &, const double *points, size_t P, Sign, int threads, double *distances);
+void query_winding(Scene &, const double *points, size_t P, bool exact, int threads, double *out);
+void query_rays(Scene &, const double *origins, const double *directions, size_t R, RayMode, int threads, double *t,
+                int64_t *faces);
+// Every crossing, in order along each ray; start has R + 1 entries. An edge counts for one of its triangles only.
+void query_all_hits(Scene &, const double *origins, const double *directions, size_t R, int threads,
+                    std::vector<int64_t> &start, std::vector<double> &t, std::vector<int64_t> &faces);
+
+// Closed, oriented, manifold, nowhere folded or meeting itself: the pseudonormal then gives the winding number exactly.
+bool pseudonormals_hold(Scene &, int threads);
+
+}  // namespace shapetool

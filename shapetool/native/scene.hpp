@@ -1,0 +1,147 @@
+// What the kernel keeps of one mesh, and the table of functions that exist once for each instruction set.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace shapetool {
+
+constexpr int kWide = 8;              // children of a node, triangles of a leaf, queries of a packet
+constexpr double kDegenerate = 1e-8;  // |cross of two edges| below this share of the longest edge squared: a segment
+
+// An array aligned for vector loads.
+template <class T>
+class Aligned {
+  public:
+    Aligned() = default;
+    explicit Aligned(size_t n) { resize(n); }
+    void resize(size_t n) {
+        size_ = n;
+        data_.reset(n ? static_cast<T *>(::operator new[](n * sizeof(T), std::align_val_t(64))) : nullptr);
+    }
+    T *data() { return data_.get(); }
+    const T *data() const { return data_.get(); }
+    size_t size() const { return size_; }
+    T &operator[](size_t i) { return data_.get()[i]; }
+    const T &operator[](size_t i) const { return data_.get()[i]; }
+
+  private:
+    struct Free {
+        void operator()(T *p) const { ::operator delete[](p, std::align_val_t(64)); }
+    };
+    std::unique_ptr<T, Free> data_;
+    size_t size_ = 0;
+};
+
+// Boxes of up to eight children, in the f32 frame of the scene. child >= 0: a node; child < 0: leaf ~child.
+struct alignas(64) Node {
+    float lo[3][kWide], hi[3][kWide];
+    int32_t child[kWide];
+    int32_t count;
+    int32_t unused[7];
+};
+
+// Eight triangles, each in a frame of its own: origin at the start of its longest edge, x along it, the third vertex at
+// (cx, cy). A projection into this frame divides by nothing, so it stays well-conditioned on slivers.
+struct alignas(64) FrameLeaf {
+    float origin[3][kWide], x[3][kWide], y[3][kWide], z[3][kWide];
+    float length[kWide], cx[kWide], cy[kWide], inv_bc[kWide], inv_ca[kWide];
+    int32_t face[kWide];
+};
+
+// The same eight triangles as vertices.
+struct alignas(64) VertexLeaf {
+    float v[3][3][kWide];  // [corner][axis][lane]
+    int32_t id[3][kWide];
+    int32_t face[kWide];
+    int32_t count;
+    int32_t unused[7];
+};
+
+// Far field of one child for the winding number: dipole n and first moment q (symmetric: xx yy zz xy xz yz) about c.
+struct Moment {
+    float c[3], radius_sq;
+    float n[3], area;
+    float q[6], trace, unused;
+};
+struct alignas(64) NodeMoments {
+    Moment child[kWide];
+};
+
+struct Topology {
+    int64_t open_edges = 0;         // edges with one face
+    int64_t nonmanifold_edges = 0;  // edges with more than two faces
+    int64_t misoriented_edges = 0;  // edges whose two faces run along them the same way
+    int64_t nonmanifold_vertices = 0;
+    int64_t degenerate_faces = 0;
+    int64_t folded_edges = 0;  // two faces lying back to back
+    int64_t components = 0;    // pieces connected through edges
+    int64_t intersecting_pairs = -1;  // -1: not looked for
+    bool closed = false, oriented = false;
+    double volume = 0, area = 0;
+};
+
+struct Scene {
+    // In units of 2^-exponent: scaling by a power of two is exact, and keeps squares of any finite mesh in range.
+    int exponent = 0;
+    size_t vertex_count = 0, face_count = 0;
+    Aligned<double> vertices;    // 3 V
+    std::vector<int32_t> faces;  // 3 F
+    Aligned<double> triangles;   // 9 F
+    double centre[3] = {0, 0, 0}, to_f32 = 1;  // f32 frame: (p - centre) * to_f32, mesh within [-1, 1]
+
+    Aligned<Node> nodes;
+    std::vector<int32_t> leaf_faces;  // kWide per leaf, -1 where empty
+    size_t leaf_count = 0;
+
+    std::once_flag frames_once, vertices_once, moments_once, topology_once, normals_once, intersections_once, front_once;
+    Aligned<FrameLeaf> frames;
+    Aligned<VertexLeaf> vertex_leaves;
+    Aligned<NodeMoments> moments;
+    Topology topology;
+    std::vector<int32_t> neighbour;    // 3 F: the face across edge (i, i+1), or -1
+    std::vector<int32_t> component;    // F
+    std::vector<double> face_normals;  // 3 F, unit; zero for degenerate faces
+    std::vector<double> vertex_normals;  // 3 V, angle weighted
+    std::vector<int32_t> front_winding;  // per component: the winding number in front of its faces
+    bool front_known = false;
+};
+
+// Closest point of one query. feature: 0 face, 1..3 edge (i, i+1), 4..6 vertex i.
+struct Closest {
+    double distance_sq;
+    double point[3];
+    int32_t face;
+    int32_t feature;
+};
+
+struct Hit {
+    double t;
+    int32_t face;
+};
+
+enum class RayMode { first, any, count };
+
+// One table for each instruction set; `queries` are in units of 2^-exponent.
+struct Functions {
+    const char *name;
+    void (*closest)(const Scene &, const double *queries, const uint32_t *order, size_t begin, size_t end, Closest *out);
+    // Winding numbers of packets by f32 far fields; error says how far off the result may be.
+    void (*winding)(const Scene &, const double *queries, const uint32_t *order, size_t begin, size_t end, float beta,
+                    float *out);
+    void (*rays)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end, RayMode,
+                 Hit *out);
+    // Every crossing of ray i to out[start[i]] and on, as many as RayMode::count found; in no order.
+    void (*all_hits)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end,
+                     const int64_t *start, Hit *out);
+    int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, int64_t stop_after);
+};
+
+const Functions &functions();              // the best the machine can run
+const Functions *functions_named(const char *name);  // nullptr if unknown or not supported here
+
+}  // namespace shapetool

@@ -1,0 +1,188 @@
+// What is known of a mesh as a surface: closed, oriented, manifold, folded, self-intersecting; and its pseudonormals
+// (Baerentzen and Aanaes 2005, "Signed distance computation using the angle weighted pseudonormal").
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "build.hpp"
+#include "parallel.hpp"
+#include "triangle.hpp"
+
+namespace shapetool {
+namespace {
+
+struct Buckets {  // corners by vertex
+    std::vector<uint32_t> start, corner;
+};
+
+Buckets corners_by_vertex(const Scene &s) {
+    Buckets b;
+    b.start.assign(s.vertex_count + 1, 0);
+    b.corner.resize(3 * s.face_count);
+    for (size_t i = 0; i < 3 * s.face_count; ++i) ++b.start[size_t(s.faces[i]) + 1];
+    for (size_t v = 0; v < s.vertex_count; ++v) b.start[v + 1] += b.start[v];
+    std::vector<uint32_t> at(b.start.begin(), b.start.end() - 1);
+    for (size_t i = 0; i < 3 * s.face_count; ++i) b.corner[at[size_t(s.faces[i])]++] = uint32_t(i);
+    return b;
+}
+
+struct HalfEdge {
+    int32_t other;    // the larger vertex
+    uint32_t corner;  // 3 face + edge
+};
+
+void find_neighbours(Scene &s, Topology &t) {
+    // half-edges by their smaller vertex, then by the larger one
+    std::vector<uint32_t> start(s.vertex_count + 1, 0);
+    auto ends = [&](uint32_t i, int32_t &low, int32_t &high) {
+        uint32_t f = i / 3, e = i - 3 * f;
+        low = s.faces[i], high = s.faces[3 * f + (e == 2 ? 0 : e + 1)];
+        bool forward = low < high;
+        if (!forward) std::swap(low, high);
+        return forward;
+    };
+    int32_t low, high;
+    uint32_t n = uint32_t(3 * s.face_count);
+    for (uint32_t i = 0; i < n; ++i) ends(i, low, high), ++start[size_t(low) + 1];
+    for (size_t v = 0; v < s.vertex_count; ++v) start[v + 1] += start[v];
+    std::vector<uint32_t> at(start.begin(), start.end() - 1);
+    std::vector<HalfEdge> edges(n);
+    for (uint32_t i = 0; i < n; ++i) ends(i, low, high), edges[at[size_t(low)]++] = {high, i};
+    s.neighbour.assign(n, -1);
+    for (size_t v = 0; v < s.vertex_count; ++v) {
+        HalfEdge *first = edges.data() + start[v], *last = edges.data() + start[v + 1];
+        if (last - first > 1)
+            std::sort(first, last, [](const HalfEdge &a, const HalfEdge &b) {
+                return a.other < b.other || (a.other == b.other && a.corner < b.corner);
+            });
+        while (first != last) {
+            HalfEdge *next = first + 1;
+            while (next != last && next->other == first->other) ++next;
+            if (next - first == 1) {
+                ++t.open_edges;
+            } else if (next - first == 2) {
+                uint32_t a = first[0].corner, b = first[1].corner;
+                s.neighbour[a] = int32_t(b), s.neighbour[b] = int32_t(a);
+                if (ends(a, low, high) == ends(b, low, high)) ++t.misoriented_edges;
+            } else {
+                ++t.nonmanifold_edges;
+            }
+            first = next;
+        }
+    }
+}
+
+void find_components(Scene &s, Topology &t) {
+    std::vector<int32_t> parent(s.face_count);
+    std::iota(parent.begin(), parent.end(), 0);
+    auto root = [&](int32_t f) {
+        while (parent[size_t(f)] != f) f = parent[size_t(f)] = parent[size_t(parent[size_t(f)])];
+        return f;
+    };
+    for (size_t i = 0; i < 3 * s.face_count; ++i)
+        if (s.neighbour[i] >= 0) {
+            int32_t a = root(int32_t(i / 3)), b = root(s.neighbour[i] / 3);
+            if (a != b) parent[size_t(std::max(a, b))] = std::min(a, b);
+        }
+    s.component.assign(s.face_count, -1);
+    for (size_t f = 0; f < s.face_count; ++f) {
+        int32_t r = root(int32_t(f));
+        s.component[f] = r == int32_t(f) ? int32_t(t.components++) : s.component[size_t(r)];
+    }
+}
+
+// Normals, sums and folds, face by face.
+void measure_faces(Scene &s, Topology &t, int threads) {
+    s.face_normals.resize(3 * s.face_count);
+    struct Sum {
+        double volume = 0, area = 0;
+        int64_t degenerate = 0;
+    };
+    constexpr size_t grain = 2048;
+    std::vector<Sum> sums((s.face_count + grain - 1) / grain);
+    Vec centre{s.centre[0], s.centre[1], s.centre[2]};
+    parallel_for(threads, s.face_count, grain, [&](size_t begin, size_t end, int) {
+        Sum sum;
+        for (size_t f = begin; f < end; ++f) {
+            const double *v = &s.triangles[9 * f];
+            Vec a = load(v), b = load(v + 3), c = load(v + 6), n = cross(b - a, c - a);
+            sum.volume += dot(a - centre, cross(b - centre, c - centre)) / 6;
+            double length = norm(n);
+            sum.area += 0.5 * length;
+            bool thin = is_degenerate(n, longest_edge_sq(a, b, c));
+            sum.degenerate += thin;
+            store(&s.face_normals[3 * f], thin ? Vec{0, 0, 0} : n * (1 / length));
+        }
+        sums[begin / grain] = sum;
+    });
+    for (const Sum &sum : sums) t.volume += sum.volume, t.area += sum.area, t.degenerate_faces += sum.degenerate;
+    for (size_t i = 0; i < 3 * s.face_count; ++i)
+        if (s.neighbour[i] > int32_t(i)) {
+            Vec a = load(&s.face_normals[3 * (i / 3)]), b = load(&s.face_normals[3 * size_t(s.neighbour[i] / 3)]);
+            if (norm_sq(a + b) < 1e-14) ++t.folded_edges;
+        }
+}
+
+}  // namespace
+
+void need_topology(Scene &s, int threads) {
+    std::call_once(s.topology_once, [&] {
+        Topology &t = s.topology;
+        find_neighbours(s, t);
+        find_components(s, t);
+        measure_faces(s, t, s.face_count < 4000 ? 1 : threads);
+        t.closed = t.open_edges == 0 && t.nonmanifold_edges == 0;
+        t.oriented = t.misoriented_edges == 0 && t.nonmanifold_edges == 0;
+    });
+}
+
+void need_normals(Scene &s, int threads) {
+    need_topology(s, threads);
+    std::call_once(s.normals_once, [&] {
+        Buckets b = corners_by_vertex(s);
+        s.vertex_normals.resize(3 * s.vertex_count);
+        std::atomic<int64_t> split_fans{0};
+        parallel_for(s.face_count < 4000 ? 1 : threads, s.vertex_count, 2048, [&](size_t begin, size_t end, int) {
+            int64_t split = 0;
+            for (size_t v = begin; v < end; ++v) {
+                Vec sum{0, 0, 0};
+                uint32_t valence = b.start[v + 1] - b.start[v];
+                for (uint32_t k = b.start[v]; k < b.start[v + 1]; ++k) {
+                    uint32_t corner = b.corner[k], f = corner / 3, i = corner - 3 * f;
+                    Vec p = load(&s.triangles[3 * size_t(corner)]);
+                    Vec e0 = load(&s.triangles[9 * size_t(f) + 3 * ((i + 1) % 3)]) - p,
+                        e1 = load(&s.triangles[9 * size_t(f) + 3 * ((i + 2) % 3)]) - p;
+                    sum = sum + load(&s.face_normals[3 * size_t(f)]) * std::atan2(norm(cross(e0, e1)), dot(e0, e1));
+                }
+                store(&s.vertex_normals[3 * v], sum);
+                if (!valence) continue;
+                // around the vertex through neighbours: a manifold vertex has all its faces in one fan
+                uint32_t corner = b.corner[b.start[v]], walked = 0;
+                do {
+                    int32_t across = s.neighbour[corner];  // over the edge that leaves v
+                    if (across < 0) break;
+                    uint32_t f = uint32_t(across) / 3, e = uint32_t(across) - 3 * f;
+                    corner = s.faces[size_t(across)] == int32_t(v) ? uint32_t(across) : 3 * f + (e + 1) % 3;
+                    ++walked;
+                } while (corner != b.corner[b.start[v]] && walked <= valence);
+                split += walked != valence;
+            }
+            split_fans += split;
+        });
+        s.topology.nonmanifold_vertices = split_fans;
+    });
+}
+
+void need_intersections(Scene &s, int threads) {
+    need_vertex_leaves(s, threads);
+    std::call_once(s.intersections_once, [&] {
+        std::atomic<int64_t> found{0};
+        constexpr int64_t enough = 64;
+        parallel_for(s.face_count < 1000 ? 1 : threads, s.leaf_count, 64, [&](size_t begin, size_t end, int) {
+            if (found < enough) found += functions().intersections(s, begin, end, enough);
+        });
+        s.topology.intersecting_pairs = std::min<int64_t>(found, enough);
+    });
+}
+
+}  // namespace shapetool

@@ -1,7 +1,7 @@
 """A checked triangle mesh, and the one function that reads it from a file.
 
-Order of the checks: what the file is (a regular file, inside the root, not too large, not empty), what its header promises against
-what it holds, the parser, the repairs, and last the gate: at least one face, finite, indices in range, area above zero.
+Order of the checks: what the file is (a regular file, inside the root, not too large, not empty), what its header
+promises against what it holds, the parser, the gate (a face, finite, indices in range, area above zero), the repairs.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LARGEST_COORDINATE = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles that index into vertices: finite, in range, wound so that the normal of a closed surface points outward.
+    """Triangles that index into vertices: finite, in range, with the normals of a closed surface pointing outward.
 
     Raises:
         MeshError: for a wrong shape, a non-finite vertex, or an index out of range; the message names the row.
@@ -76,7 +76,7 @@ class Mesh:
 
     @cached_property
     def volume(self) -> float:
-        """The signed volume, positive when the faces of a closed surface wind outward (about the box centre when it is open)."""
+        """The signed volume, positive when a closed surface winds outward; about the box centre when it is open."""
         if not len(self.faces):
             return 0.0
         return signed_volume(self.triangles, self.bounds.mean(axis=0))
@@ -94,8 +94,8 @@ def check_finite(vertices: Float[np.ndarray, "V 3"]) -> None:
     row = int(np.argmax(bad))
     values = ", ".join(f"{value:g}" for value in vertices[row])
     raise MeshError(
-        f"expected finite coordinates of at most {LARGEST_COORDINATE:g}, found {int(bad.sum())} of {len(vertices)} vertices "
-        f"outside that, the first is vertex {row} ({values}). Export the mesh again or remove these vertices."
+        f"expected finite coordinates of at most {LARGEST_COORDINATE:g}, found {int(bad.sum())} of {len(vertices)} "
+        f"vertices outside that, the first is vertex {row} ({values}). Export the mesh again or remove these vertices."
     )
 
 
@@ -110,8 +110,8 @@ def check_indices(faces: Int[np.ndarray, "F 3"], n_vertices: int) -> None:
         return
     row = int(np.argmax(bad))
     raise MeshError(
-        f"expected vertex indices from 0 to {n_vertices - 1}, found {int(bad.sum())} of {len(faces)} faces outside that, "
-        f"the first is face {row} {tuple(faces[row].tolist())}. Export the mesh again."
+        f"expected vertex indices from 0 to {n_vertices - 1}, found {int(bad.sum())} of {len(faces)} faces "
+        f"outside that, the first is face {row} {tuple(faces[row].tolist())}. Export the mesh again."
     )
 
 
@@ -142,7 +142,7 @@ def _rows_of_three(array: object, dtype: type, name: str) -> np.ndarray:
         given = np.asarray(array)
         if dtype is np.int64 and given.dtype.kind not in "iu" and given.size:
             raise MeshError(f"expected {name} of an integer type, found {given.dtype}")
-        converted = np.ascontiguousarray(given, dtype=dtype)
+        converted: np.ndarray = np.ascontiguousarray(given, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise MeshError(f"expected {name} as numbers in rows of three: {error}") from None
     if converted.size == 0:
@@ -155,9 +155,10 @@ def _rows_of_three(array: object, dtype: type, name: str) -> np.ndarray:
 def load_mesh(path: str | Path, *, root: Path | None = None, max_bytes: int = 2 << 30) -> Mesh:
     """The triangles of a mesh file, checked and repaired, with one warning for each repair.
 
-    Scenes are flattened, polygons triangulated, vertices at one position merged, degenerate, duplicate and unreferenced parts
-    removed, and an inside-out mesh is flipped. `root` is the folder that neither a symbolic link nor a file named inside the
-    mesh may leave; without it, files named inside may not leave the folder of the mesh. Files above `max_bytes` are refused unread.
+    Scenes are flattened, polygons triangulated, vertices at one position merged, degenerate, duplicate and unreferenced
+    parts removed, and an inside-out mesh is flipped. `root` is the folder that neither a symbolic link nor a file named
+    inside the mesh may leave; without it, files named inside may not leave the folder of the mesh. Files above `max_bytes`
+    are refused unread.
 
     Raises:
         MeshError: when the file is missing, unreadable, damaged, or not a surface; the message starts with the path.

@@ -1,0 +1,190 @@
+"""Wavefront OBJ, its polygons only, read strictly: an index is checked where it stands."""
+
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from shapetool.errors import MeshError
+from shapetool.geometry.readers.raw import RawMesh, floats, integers, raw_from_polygons, table
+from shapetool.geometry.wording import plural
+
+# Statements that say nothing about where the surface is.
+_IGNORED = frozenset(
+    b"vt vn g o s usemtl mtllib usemap maplib lod bevel c_interp d_interp shadow_obj trace_obj mg call csh".split()
+)
+_VERTEX_AND_FACE = frozenset((b"v", b"f", b"fo"))
+_PASSED_FAST = (b"v ", b"f ", b"vn ", b"vt ")
+_CURVES_AND_POINTS = frozenset((b"l", b"p"))
+_FREE_FORM = frozenset(b"vp cstype deg bmat step curv curv2 surf parm trim hole scrv sp end con ctech stech".split())
+
+
+def read_obj(data: bytes) -> RawMesh:
+    """The polygons of an OBJ file as triangles; texture, normals, groups and materials are passed over.
+
+    Raises:
+        MeshError: for a vertex line without three numbers, an index that is 0, no number, or points at no vertex; with the line.
+    """
+    lines = _lines(data)
+    return _read_uniform(lines) or _read_line_by_line(lines)
+
+
+def _read_uniform(lines: list[bytes]) -> RawMesh | None:
+    """The mesh when all vertex lines look alike, all face lines look alike and no index counts back; None otherwise.
+
+    Any doubt ends in None, so that the reading line by line alone decides about errors.
+    """
+    vertex_lines = [line for line in lines if line.startswith(b"v ")]
+    face_lines = [line for line in lines if line.startswith(b"f ")]
+    others = [row for line in lines if not line.startswith(_PASSED_FAST) and (row := line.split())]
+    counts = _count_others(others)
+    vertex_columns, face_columns = table(vertex_lines), table(face_lines)
+    if counts is None or vertex_columns is None or face_columns is None:
+        return None
+    if len(vertex_columns) < 4 or len(face_columns) < 4:
+        return None
+    try:
+        vertices = np.array([list(map(float, column)) for column in vertex_columns[1:4]], np.float64).T
+        faces = np.array([list(map(int, _first_parts(column))) for column in face_columns[1:]], np.int64).T - 1
+    except (ValueError, OverflowError):
+        return None
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        return None
+    sizes = np.full(len(faces), faces.shape[1], np.int64)
+    return raw_from_polygons(np.ascontiguousarray(vertices), faces.reshape(-1), sizes, _left_out(*counts))
+
+
+def _first_parts(words: list[bytes]) -> list[bytes]:
+    """What stands before the first slash of each word."""
+    return [word.partition(b"/")[0] for word in words] if b"/" in words[0] or b"/" in words[-1] else words
+
+
+def _count_others(rows: list[list[bytes]]) -> tuple[int, int, int] | None:
+    """How many lines draw curves, free-form surfaces, or are no statement; None when one is a vertex or a face."""
+    curves = free_form = unknown = 0
+    for row in rows:
+        key = row[0]
+        if key in _VERTEX_AND_FACE:
+            return None
+        if key in _CURVES_AND_POINTS:
+            curves += 1
+        elif key in _FREE_FORM:
+            free_form += 1
+        elif key not in _IGNORED:
+            unknown += 1
+    return curves, free_form, unknown
+
+
+def _read_line_by_line(lines: list[bytes]) -> RawMesh:
+    """The mesh of any OBJ file.
+
+    Raises:
+        MeshError: for the first line that is not what it must be.
+    """
+    vertex_rows: list[list[bytes]] = []
+    vertex_lines: list[int] = []
+    face_rows: list[list[bytes]] = []
+    face_lines: list[int] = []
+    seen: list[int] = []  # how many vertices stood above the face: what a negative index counts back from
+    others: list[list[bytes]] = []
+    for number, line in enumerate(lines, 1):
+        row = line.split()
+        key = row[0] if row else b""
+        if key == b"v":
+            vertex_rows.append(row)
+            vertex_lines.append(number)
+        elif key in _VERTEX_AND_FACE:
+            face_rows.append(row)
+            face_lines.append(number)
+            seen.append(len(vertex_rows))
+        elif row:
+            others.append(row)
+    vertices = _vertices(vertex_rows, vertex_lines)
+    corners, sizes = _corners(face_rows, face_lines, seen)
+    counts = _count_others(others)
+    return raw_from_polygons(vertices, corners, sizes, _left_out(*(counts or (0, 0, 0))), face_lines)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines without comments, those ending in a backslash joined with the next."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"\\" in data:
+        # The joined line keeps its number of line ends behind it, so that the lines below keep their numbers.
+        data = data.replace(b"\\\r\n", b"\\\n")
+        while b"\\\n" in data:
+            head, _, tail = data.partition(b"\\\n")
+            rest, end, after = tail.partition(b"\n")
+            data = head + b" " + rest + b"\n" + end + after
+    lines = data.splitlines()
+    if b"#" in data:
+        lines = [line.partition(b"#")[0] if b"#" in line else line for line in lines]
+    return lines
+
+
+def _left_out(curves: int, free_form: int, unknown: int) -> list[str]:
+    """A warning for each kind of statement that was passed over although it may draw something."""
+    warnings = []
+    if curves:
+        warnings.append(f"{plural(curves, 'line')} of points or polylines left out")
+    if free_form:
+        warnings.append(f"{plural(free_form, 'line')} of free-form curves or surfaces left out")
+    if unknown:
+        warnings.append(f"{plural(unknown, 'line')} that no OBJ statement begins left out")
+    return warnings
+
+
+def _vertices(rows: list[list[bytes]], lines: list[int]) -> Float[np.ndarray, "V 3"]:
+    """The first three numbers of each vertex line; a weight or a colour behind them is passed over.
+
+    Raises:
+        MeshError: for a line with fewer numbers, or with something that is no number.
+    """
+    if rows and min(map(len, rows)) < 4:
+        at = next(i for i, row in enumerate(rows) if len(row) < 4)
+        raise MeshError(f"line {lines[at]}: expected a vertex of three coordinates, found {len(rows[at]) - 1}.")
+    try:
+        flat = floats(chain.from_iterable(row[1:4] for row in rows))
+    except ValueError:
+        raise _bad_line(rows, lines, floats, "three numbers behind 'v'") from None
+    return np.array(flat, np.float64).reshape(-1, 3)
+
+
+def _corners(
+    rows: list[list[bytes]], lines: list[int], seen: list[int]
+) -> tuple[Int[np.ndarray, "C"], Int[np.ndarray, "N"]]:
+    """The vertex indices of all faces, from 0, and the number of corners of each.
+
+    Raises:
+        MeshError: for an index that is 0, too large for a file, or no whole number.
+    """
+    sizes = np.array([len(row) - 1 for row in rows], np.int64)
+    words = [word.partition(b"/")[0] for row in rows for word in row[1:]]
+    try:
+        corners = np.array(integers(words), np.int64)
+    except (ValueError, OverflowError):
+        raise _bad_line(rows, lines, _indices, "vertex indices behind 'f'") from None
+    if (corners == 0).any():
+        face = int(np.searchsorted(np.cumsum(sizes), int(np.argmax(corners == 0)), side="right"))
+        raise MeshError(f"line {lines[face]}: expected indices that count from 1 (or back from -1), found 0.")
+    if (corners < 0).any():
+        back = np.repeat(np.array(seen, np.int64), sizes) + corners
+        # One that reaches above the first vertex stays negative, so that the range check sees it.
+        return np.where(corners < 0, back, corners - 1), sizes
+    return corners - 1, sizes
+
+
+def _indices(words: list[bytes]) -> Int[np.ndarray, "n"]:
+    """The vertex indices of one face line."""
+    return np.array(integers(word.partition(b"/")[0] for word in words), np.int64)
+
+
+def _bad_line(rows: list[list[bytes]], lines: list[int], parse: object, expected: str) -> MeshError:
+    """The error for the first line that the parser refuses."""
+    assert callable(parse)
+    for row, line in zip(rows, lines, strict=True):
+        try:
+            parse(row[1:4] if row[0] == b"v" else row[1:])
+        except (ValueError, OverflowError):
+            text = b" ".join(row)[:80].decode("utf-8", "backslashreplace")
+            return MeshError(f"line {line}: expected {expected}, found {text!r}.")
+    return MeshError(f"expected {expected}, found something else.")

@@ -1,0 +1,142 @@
+"""Geomview's OFF in text form, with the glued header that ModelNet files have."""
+
+import re
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from shapetool.errors import MeshError
+from shapetool.geometry.readers.raw import RawMesh, floats, integers, raw_from_polygons, table
+from shapetool.geometry.wording import plural
+
+_HEADER = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF(?![A-Za-z])")
+_SHORTEST_VERTEX, _SHORTEST_FACE = len(b"0 0 0\n"), len(b"0\n")
+
+
+def read_off(data: bytes) -> RawMesh:
+    """The polygons of an OFF file as triangles; colours, normals and texture coordinates are passed over.
+
+    Raises:
+        MeshError: when the header is no OFF header or promises more than the file holds, or a line is not what it must be.
+    """
+    lines = _lines(data)
+    n_vertices, n_faces, lines = _counts(lines, len(data))
+    spare = len(lines) - n_vertices - n_faces
+    if spare and (streamed := _read_stream(lines, n_vertices, n_faces)):
+        return streamed
+    if spare < 0:
+        raise MeshError(
+            f"the header promises {n_vertices} vertices and {n_faces} faces, one a line, "
+            f"but {plural(len(lines), 'line')} follow. The file is cut off; copy or export it again."
+        )
+    warnings = [f"{plural(spare, 'line')} behind the last face left out"] if spare else []
+    vertices = _vertices(lines[:n_vertices])
+    corners, sizes = _corners(lines[n_vertices : n_vertices + n_faces])
+    return raw_from_polygons(vertices, corners, sizes, warnings)
+
+
+def _read_stream(lines: list[bytes], n_vertices: int, n_faces: int) -> RawMesh | None:
+    """The mesh of a file that breaks its lines anywhere, when its numbers are used up exactly; None otherwise."""
+    words = b" ".join(lines).split()
+    try:
+        vertices = np.array(floats(words[: 3 * n_vertices]), np.float64).reshape(n_vertices, 3)
+        numbers = integers(words[3 * n_vertices :])
+        corners: list[int] = []
+        sizes: list[int] = []
+        at = 0
+        for _ in range(n_faces):
+            size = numbers[at]
+            corners += numbers[at + 1 : at + 1 + size]
+            sizes.append(size)
+            at += 1 + size
+        if at != len(numbers) or min(sizes, default=0) < 0:
+            return None
+        packed = np.array(corners, np.int64), np.array(sizes, np.int64)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return raw_from_polygons(vertices, *packed, [])
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines that hold a word, without comments and without the word OFF.
+
+    Raises:
+        MeshError: when the file does not begin with OFF, or is a variant that is not read.
+    """
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    lines = [line.partition(b"#")[0] for line in data.splitlines()] if b"#" in data else data.splitlines()
+    lines = [line for line in lines if line and not line.isspace()]
+    first = lines[0].strip() if lines else b""
+    match = _HEADER.match(first)
+    if match is None:
+        raise MeshError("expected the word OFF at the beginning, found something else. Is it another format?")
+    if match[4] or match[5]:
+        raise MeshError("expected vertices of three coordinates, found an OFF file of another dimension.")
+    glued = first[match.end() :].strip()
+    if glued.startswith(b"BINARY"):
+        raise MeshError("expected a text OFF file, found a binary one. Convert it to PLY or to text.")
+    lines[0] = glued
+    return lines if glued else lines[1:]
+
+
+def _counts(lines: list[bytes], size: int) -> tuple[int, int, list[bytes]]:
+    """The numbers of vertices and faces, and the lines behind them.
+
+    Raises:
+        MeshError: when they are no counts, or the file is too short to hold that many.
+    """
+    try:
+        n_vertices, n_faces = integers(lines[0].split()[:2]) if lines else []
+    except ValueError:
+        found = lines[0][:40].decode("utf-8", "backslashreplace") if lines else "nothing"
+        raise MeshError(f"expected the numbers of vertices and faces behind OFF, found {found!r}.") from None
+    if n_vertices < 0 or n_faces < 0 or n_vertices * _SHORTEST_VERTEX + n_faces * _SHORTEST_FACE > size + 1:
+        raise MeshError(
+            f"the header promises {n_vertices} vertices and {n_faces} faces, which {plural(size, 'byte')} cannot hold. "
+            "The file is damaged or cut off; copy or export it again."
+        )
+    return n_vertices, n_faces, lines[1:]
+
+
+def _vertices(lines: list[bytes]) -> Float[np.ndarray, "V 3"]:
+    """The first three numbers of each line.
+
+    Raises:
+        MeshError: for a line with fewer, or with something that is no number.
+    """
+    columns = table(lines)
+    try:
+        if columns is not None and len(columns) >= 3:
+            return np.ascontiguousarray(np.array([floats(column) for column in columns[:3]]).T)
+        rows = [line.split() for line in lines]
+        for number, row in enumerate(rows):
+            if len(row) < 3:
+                raise MeshError(f"vertex {number}: expected three coordinates, found {len(row)}.")
+        return np.array(floats(chain.from_iterable(row[:3] for row in rows))).reshape(-1, 3)
+    except ValueError as error:
+        raise MeshError(f"expected numbers as coordinates: {error}.") from None
+
+
+def _corners(lines: list[bytes]) -> tuple[Int[np.ndarray, "C"], Int[np.ndarray, "N"]]:
+    """The vertex indices of all faces one after the other, and the number of corners of each.
+
+    Raises:
+        MeshError: for a line that does not hold as many indices as it says, or something that is no whole number.
+    """
+    columns = table(lines)
+    try:
+        if columns is not None:
+            sizes = np.array(integers(columns[0]), np.int64)
+            size = int(sizes[0])
+            if (sizes == size).all() and 1 <= size < len(columns):
+                return np.array([integers(column) for column in columns[1 : size + 1]], np.int64).T.reshape(-1), sizes
+        rows = [line.split() for line in lines]
+        lengths = integers(row[0] for row in rows)
+        for number, (length, row) in enumerate(zip(lengths, rows, strict=True)):
+            if not 0 <= length < len(row):
+                raise MeshError(f"face {number}: expected {length} indices, found {len(row) - 1}.")
+        flat = integers(chain.from_iterable(row[1 : n + 1] for n, row in zip(lengths, rows, strict=True)))
+        return np.array(flat, np.int64), np.array(lengths, np.int64)
+    except (ValueError, OverflowError) as error:
+        raise MeshError(f"expected whole numbers in the faces: {error}.") from None

@@ -1,0 +1,48 @@
+"""`shapetool make-shapes FAMILY OUT`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shapetool.cli import _options, _report
+
+_Family = Annotated[
+    str,
+    typer.Argument(
+        metavar="FAMILY",
+        help="box, bracket, chair, shelf, table, sphere, torus, capsule, cylinder, bottle, lamp, vase, gear, knot, mug.",
+        show_default=False,
+    ),
+]
+_Folder = Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the meshes.", show_default=False)]
+_Count = Annotated[int, typer.Option(help="How many shapes.", min=1)]
+_Format = Annotated[
+    str, typer.Option("--format", metavar="obj|off|ply|stl", help="The mesh format; stl rounds to f32.")
+]
+_Segments = Annotated[int, typer.Option(help="Flat sides of a full circle: a multiple of 4.", min=24, max=4096)]
+
+
+def make_shapes(
+    family: _Family,
+    out: _Folder,
+    count: _Count = 1,
+    seed: _options.Seed = 0,
+    format: _Format = "obj",
+    segments: _Segments = 96,
+    overwrite: _options.Overwrite = False,
+    json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    config: _options.Config = None,
+    version: _options.Version = False,
+) -> None:
+    """Write closed procedural meshes whose true distance is known."""
+    from shapetool.pipelines import make_shapes as pipeline
+
+    records = pipeline.run(family, out, count, seed, suffix=format, segments=segments, overwrite=overwrite)
+    if json:
+        for record in records:
+            _report.data(record)
+    elif not quiet:
+        shapes = f"{count} {family} shape{'' if count == 1 else 's'}"
+        _report.note(f"{shapes} in {out}; their numbers are in {out / pipeline.PARAMETERS}")

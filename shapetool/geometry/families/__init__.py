@@ -1,0 +1,149 @@
+"""Procedural families of closed shapes: one row a family, and the exact distance where a closed form exists."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+
+from shapetool.errors import ConfigError
+from shapetool.geometry import analytic
+from shapetool.geometry.analytic import Field
+from shapetool.geometry.boxes import box_union_mesh
+from shapetool.geometry.families import furniture, turned, worked
+from shapetool.geometry.families.furniture import Parameters
+from shapetool.geometry.mesh import Mesh
+from shapetool.geometry.solids import revolve
+
+SEGMENTS = 96
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the shapes of one family are drawn, built and known."""
+
+    draw: Callable[[np.random.Generator], Parameters]
+    build: Callable[[Parameters], Mesh]
+    exact: str | None  # the function of geometry.analytic that gives the true distance
+    truth: Callable[[Parameters], Field] | None
+    error: Callable[[Parameters], float] | None  # the bound on the gap between mesh and true surface
+
+
+def draw_parameters(family: str, rng: np.random.Generator, segments: int = SEGMENTS) -> Parameters:
+    """The numbers of one random shape; ``segments`` is how many sides a full circle gets.
+
+    Raises:
+        ConfigError: the family is unknown, or ``segments`` is not a multiple of 4 from 24 to 4096.
+    """
+    if segments % 4 or not 24 <= segments <= 4096:
+        raise ConfigError(f"segments is {segments}; expected a multiple of 4 from 24 to 4096.")
+    return _family(family).draw(rng) | {"segments": segments}
+
+
+def build(family: str, parameters: Parameters) -> Mesh:
+    """The mesh of these numbers: closed, wound outward, without self-intersection.
+
+    Raises:
+        ConfigError: the family is unknown.
+    """
+    return _family(family).build(parameters)
+
+
+def true_distance(family: str, parameters: Parameters) -> Field | None:
+    """The exact signed distance of the shape that the mesh stands for, negative inside; None where none is known.
+
+    Raises:
+        ConfigError: the family is unknown.
+    """
+    truth = _family(family).truth
+    return None if truth is None else truth(parameters)
+
+
+def tessellation_error(family: str, parameters: Parameters) -> float | None:
+    """A bound on how far mesh and true surface lie apart, and so their distances; 0 for flat shapes, None if unknown.
+
+    Raises:
+        ConfigError: the family is unknown.
+    """
+    error = _family(family).error
+    return None if error is None else error(parameters)
+
+
+def _family(name: str) -> Family:
+    if name in FAMILIES:
+        return FAMILIES[name]
+    near = get_close_matches(name, FAMILIES, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ConfigError(f"unknown family {name!r}{hint} known: {', '.join(FAMILIES)}")
+
+
+def _of_boxes(draw: Callable[[np.random.Generator], Parameters], boxes: Callable[[Parameters], np.ndarray]) -> Family:
+    return Family(
+        draw, lambda p: box_union_mesh(boxes(p)), "box_union", lambda p: analytic.box_union(boxes(p)), lambda p: 0.0
+    )
+
+
+def _turned(
+    draw: Callable[[np.random.Generator], Parameters],
+    profile: Callable[[Parameters], np.ndarray],
+    exact: str = "revolution",
+    truth: Callable[[Parameters], Field] | None = None,
+    arc: Callable[[Parameters], tuple[float, float]] = lambda p: (0.0, 1.0),
+) -> Family:
+    """A family turned about the z axis; ``arc`` gives the radius and the degrees a side of arcs in the profile."""
+    return Family(
+        draw,
+        lambda p: revolve(profile(p), p["segments"]),
+        exact,
+        truth or (lambda p: analytic.revolution(profile(p))),
+        lambda p: turned.turned_error(profile(p), p, *arc(p)),
+    )
+
+
+FAMILIES: dict[str, Family] = {
+    "box": _of_boxes(furniture.draw_box, furniture.box_boxes),
+    "bracket": _of_boxes(furniture.draw_bracket, furniture.bracket_boxes),
+    "chair": _of_boxes(furniture.draw_chair, furniture.chair_boxes),
+    "shelf": _of_boxes(furniture.draw_shelf, furniture.shelf_boxes),
+    "table": _of_boxes(furniture.draw_table, furniture.table_boxes),
+    "sphere": _turned(
+        turned.draw_sphere,
+        turned.sphere_profile,
+        "sphere",
+        lambda p: analytic.sphere(p["radius"]),
+        lambda p: (p["radius"], 360 / p["segments"]),
+    ),
+    "torus": _turned(
+        turned.draw_torus,
+        turned.torus_profile,
+        "torus",
+        lambda p: analytic.torus(p["ring"], p["tube"]),
+        lambda p: (p["tube"], 360 / p["segments"]),
+    ),
+    "capsule": _turned(
+        turned.draw_capsule,
+        turned.capsule_profile,
+        "capsule",
+        lambda p: analytic.capsule(p["half_length"], p["radius"]),
+        lambda p: (p["radius"], 360 / p["segments"]),
+    ),
+    "cylinder": _turned(
+        turned.draw_cylinder,
+        turned.cylinder_profile,
+        "cylinder",
+        lambda p: analytic.cylinder(p["half_length"], p["radius"]),
+    ),
+    "bottle": _turned(turned.draw_bottle, turned.bottle_profile),
+    "lamp": _turned(turned.draw_lamp, turned.lamp_profile),
+    "vase": _turned(turned.draw_vase, turned.vase_profile),
+    "gear": Family(
+        worked.draw_gear,
+        worked.gear_mesh,
+        "extrusion",
+        lambda p: analytic.extrusion(worked.gear_outlines(p), p["half_height"]),
+        lambda p: 0.0,
+    ),
+    "knot": Family(worked.draw_knot, worked.knot_mesh, None, None, None),
+    "mug": Family(worked.draw_mug, worked.mug_mesh, None, None, None),
+}
+"""Every family by name."""

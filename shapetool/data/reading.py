@@ -57,11 +57,10 @@ class Dataset:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._open: OrderedDict[Path, h5py.File] = OrderedDict()
-        self._inherited: OrderedDict[Path, h5py.File] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but open files."""
-        local = ("_pid", "_lock", "_open", "_inherited")
+        local = ("_pid", "_lock", "_open")
         return {name: value for name, value in vars(self).items() if name not in local}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -129,9 +128,10 @@ class Dataset:
     def _file(self, path: Path) -> h5py.File:
         """The open file at `path`, checked to be the one seen when the data set was opened."""
         if os.getpid() != self._pid:
-            # Handles inherited by a fork belong to the parent: they are put aside, neither used nor closed.
-            self._inherited = self._open
-            self._pid, self._open = os.getpid(), OrderedDict()
+            # HDF5 would hand an inherited file, with the parent's descriptor, to whoever opens the same path again:
+            # the child's copies are closed first. The parent's stay open.
+            self.close()
+            self._pid = os.getpid()
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]

@@ -41,7 +41,7 @@ $(PEERS): $(PYSDF)
 
 demo: $(INSTALLED)
 	rm -rf demo
-	for family in chair mug table knot box; do $(BIN)/shapetool make-shapes $$family demo/meshes/$$family --count 2 || exit 1; done
+	for family in chair gear knot lamp mug; do $(BIN)/shapetool make-shapes $$family demo/meshes/$$family --count 2 || exit 1; done
 	$(BIN)/shapetool sample-sdf demo/meshes demo/sdf.h5 --count 100000
 	$(BIN)/shapetool info demo/sdf.h5
 	$(BIN)/shapetool verify demo/sdf.h5

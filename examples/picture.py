@@ -45,9 +45,9 @@ def average(image: np.ndarray) -> np.ndarray:
 
 
 def shape_view(mesh: Mesh, size: int) -> np.ndarray:
-    """The mesh from the front right and above, in parallel projection, lit by a sun that casts shadows."""
-    toward = unit(np.array([0.55, 0.42, 1.0]))
-    right = unit(np.cross([0.0, 1.0, 0.0], toward))
+    """The mesh, z up, from the front right and above, in parallel projection, lit by a sun that casts shadows."""
+    toward = unit(np.array([0.6, -1.0, 0.5]))
+    right = unit(np.cross([0.0, 0.0, 1.0], toward))
     up = np.cross(toward, right)
     x, y = pixel_grid(size)
     origins = (x[..., None] * right + y[..., None] * up + 4 * toward).reshape(-1, 3)
@@ -56,19 +56,19 @@ def shape_view(mesh: Mesh, size: int) -> np.ndarray:
     normals = mesh.face_normals[faces[hit]]
     normals = np.where((normals @ toward)[:, None] < 0, -normals, normals)
     places = origins[hit] - t[hit, None] * toward + 1e-4 * normals
-    sun = unit(np.array([-0.35, 1.0, 0.7]))
+    sun = unit(np.array([-0.3, -0.8, 1.0]))
     _, blocked = cast_rays(mesh, places, np.broadcast_to(sun, places.shape).copy())
     direct = np.maximum(normals @ sun, 0) * (blocked < 0)
-    light = 0.36 + 0.16 * normals[:, 1] + 0.62 * direct
+    light = 0.42 + 0.14 * normals[:, 2] + 0.52 * direct
     image = np.broadcast_to(PAPER, (*hit.shape, 3)).copy()
     image[hit] = np.clip(CLAY * light[:, None], 0, 1)
     return average(image.reshape(size * SMOOTH, size * SMOOTH, 3))
 
 
 def slice_view(mesh: Mesh, size: int, depth: float) -> np.ndarray:
-    """The signed distance on the plane z = depth: blue inside, orange outside, a line every 0.1, the surface in ink."""
-    x, y = pixel_grid(size)
-    points = np.stack([x, y, np.full_like(x, depth)], axis=-1).reshape(-1, 3)
+    """The signed distance on the plane y = depth: blue inside, orange outside, a line every 0.1, the surface in ink."""
+    x, z = pixel_grid(size)
+    points = np.stack([x, np.full_like(x, depth), z], axis=-1).reshape(-1, 3)
     distances = SignedField(mesh)(points)
     strength = np.clip(np.abs(distances) / 0.7, 0, 1)[:, None] ** 0.6
     hue = np.where((distances < 0)[:, None], INSIDE, OUTSIDE)

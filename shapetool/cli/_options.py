@@ -63,11 +63,12 @@ def _use_config(context: Any, path: Path | None) -> Path | None:
     return path
 
 
-def show_version(asked: bool) -> None:
+def show_version(asked: bool) -> bool:
     """Eager callback: prints the version and leaves."""
     if asked:
         typer.echo(f"shapetool {__version__}")
         raise typer.Exit
+    return asked
 
 
 Inputs = Annotated[
@@ -110,8 +111,10 @@ Shard = Annotated[
         show_default=False,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.", allow_from_autoenv=False)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and write nothing.", allow_from_autoenv=False)
+]
 ItemTimeout = Annotated[
     float | None,
     typer.Option(
@@ -168,6 +171,7 @@ Version = Annotated[
     typer.Option(
         "--version",
         help="Print the version and leave.",
+        allow_from_autoenv=False,
         is_eager=True,
         callback=show_version,
         show_default=False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,7 @@ APPROXIMATE = (
 )
 
 
+@runtime_checkable
 class Field(Protocol):
     """What every backend builds from a mesh: a function of points, negative inside, and what it did to get there."""
 

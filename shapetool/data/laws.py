@@ -38,7 +38,9 @@ def sdf_problems(row: Mapping[str, Any], *, exact: bool) -> list[str]:
     if exact:
         problems += _slope_problems(points, distances, slack, signed=closed)
     if len(surface):
-        problems += _surface_problems(points, distances, surface, normals, slack, exact=exact, closed=closed)
+        problems += _surface_problems(
+            points, distances, surface, normals[: len(surface)], slack, exact=exact, closed=closed
+        )
     if len(distances) >= 1000 and not (np.asarray(row["distances"]) < 0).any():
         problems.append("no sample lies inside: nothing told inside from outside")
     return problems

@@ -1,5 +1,7 @@
 """Meshes as the bytes of a file."""
 
+from typing import Any
+
 import numpy as np
 
 from shapetool.errors import ConfigError
@@ -27,7 +29,7 @@ def encode_mesh(mesh: Mesh, suffix: str) -> bytes:
 WRITTEN_FORMATS = ("obj", "off", "ply", "stl")
 
 
-def _rows(prefix: str, rows: list[list[float]]) -> str:
+def _rows(prefix: str, rows: list[list[Any]]) -> str:
     """One line a row; Python writes the shortest digits that read back as the same number."""
     return "".join(f"{prefix}{a!r} {b!r} {c!r}\n" for a, b, c in rows)
 

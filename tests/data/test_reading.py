@@ -289,7 +289,7 @@ def test_no_bit_flip_anywhere_in_the_file_ever_reads_as_another_value(shard):
         truth = (dataset.shape_ids, dataset.recipe, dataset.seed, [dataset[index] for index in range(3)])
     rng = np.random.default_rng(5)
     refused = 0
-    for _ in range(400):
+    for _ in range(200):
         shard.write_bytes(whole)
         flip(shard, int(rng.integers(len(whole))), int(rng.integers(8)))
         try:
@@ -298,4 +298,4 @@ def test_no_bit_flip_anywhere_in_the_file_ever_reads_as_another_value(shard):
                 assert all(same(dataset[index], row) for index, row in enumerate(truth[3]))
         except DataError:
             refused += 1
-    assert refused > 300  # the rest hit room between the parts of the file
+    assert refused > 150  # the rest hit room between the parts of the file

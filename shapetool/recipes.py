@@ -56,12 +56,6 @@ class SdfRecipe:
     backend: str = "native"
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(field.default, float):
-                object.__setattr__(self, field.name, float(value))
-            elif isinstance(field.default, tuple):
-                object.__setattr__(self, field.name, tuple(float(item) for item in value))
         _check(self)
 
     @property
@@ -249,8 +243,8 @@ _DEEPSDF_CODE = SdfRecipe(
     name="deepsdf-code",
     count=500_000,
     near_stds=(math.sqrt(0.005), math.sqrt(0.0005)),
-    near_weights=(235_000, 235_000),
-    uniform_weight=30_000,
+    near_weights=(235_000.0, 235_000.0),
+    uniform_weight=30_000.0,
 )
 
 # The text of the paper gives the variances 0.0025 and 0.00025; everything else as in the code.
@@ -264,8 +258,8 @@ _DEEPSDF_TEST = dataclasses.replace(
     name="deepsdf-test",
     count=250_000,
     near_stds=(math.sqrt(0.05), math.sqrt(0.0005)),
-    near_weights=(117_500, 117_500),
-    uniform_weight=15_000,
+    near_weights=(117_500.0, 117_500.0),
+    uniform_weight=15_000.0,
 )
 
 # marian42/mesh_to_sdf, `sample_sdf_near_surface`: the paper's variances used as standard deviations, the rest uniform
@@ -281,7 +275,7 @@ _DISN = SdfRecipe(
     count=32_768,
     surface_count=16_384,
     band_edges=(-0.1, -0.03, 0.0, 0.03, 0.1),
-    band_weights=(8_192, 8_192, 8_192, 8_192),
+    band_weights=(8_192.0, 8_192.0, 8_192.0, 8_192.0),
     band_iso=0.003,
     normalize="centroid",
     frame_size=1.0,
@@ -294,8 +288,8 @@ _VECSET = SdfRecipe(
     count=500_000,
     surface_count=125_000,
     near_stds=(0.005, 0.05),
-    near_weights=(125_000, 125_000),
-    uniform_weight=250_000,
+    near_weights=(125_000.0, 125_000.0),
+    uniform_weight=250_000.0,
     normalize="box",
     frame_size=1.98,
 )
@@ -309,17 +303,17 @@ _DORA = SdfRecipe(
     count=731_072,
     surface_count=32_768,
     near_stds=(0.001, 0.005),
-    near_weights=(200_000, 200_000),
-    uniform_weight=200_000,
+    near_weights=(200_000.0, 200_000.0),
+    uniform_weight=200_000.0,
     uniform_size=1.05,
     sharp_stds=(0.001, 0.005, 0.007, 0.01),
-    sharp_weights=(32_768, 32_768, 32_768, 32_768),
+    sharp_weights=(32_768.0, 32_768.0, 32_768.0, 32_768.0),
     normalize="box",
     frame_size=2.0,
 )
 
 # The cube [-1, 1]^3 and nothing else: the unbiased draw that evaluation wants.
-_UNIFORM = SdfRecipe(name="uniform", count=500_000, uniform_weight=1)
+_UNIFORM = SdfRecipe(name="uniform", count=500_000, uniform_weight=1.0)
 
 SDF_RECIPES: dict[str, SdfRecipe] = {
     recipe.name: recipe

@@ -11,7 +11,7 @@ _Family = Annotated[
     str,
     typer.Argument(
         metavar="FAMILY",
-        help="box, bracket, chair, shelf, table, sphere, torus, capsule, cylinder, bottle, lamp, vase, gear, knot, mug.",
+        help="box bracket chair shelf table sphere torus capsule cylinder bottle lamp vase gear knot or mug.",
         show_default=False,
     ),
 ]

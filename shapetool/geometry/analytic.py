@@ -113,7 +113,7 @@ def box_union(boxes: Float[np.ndarray, "N 2 3"]) -> Field:
     from shapetool.geometry.boxes import boundary_rectangles
 
     low, high = boundary_rectangles(boxes)
-    solids = [box(corners[0], corners[1]) for corners in boxes]
+    solids = [box(low_corner, high_corner) for low_corner, high_corner in boxes.tolist()]
 
     def distance(points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         result = np.min([solid(points) for solid in solids], axis=0)

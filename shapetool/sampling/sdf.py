@@ -51,7 +51,8 @@ def sample_sdf(mesh: Mesh, field: Field, recipe: SdfRecipe, rng: np.random.Gener
     """
     stored = _STORED[recipe.dtype]
     counts = recipe.part_counts()
-    points, warnings = _mixture(mesh, recipe, counts, rng)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        points, warnings = _mixture(mesh, recipe, counts, rng)
     points = _rounded(points, stored, recipe)
     distances = _asked(field, points)
     if sum(counts["band"]):
@@ -97,9 +98,7 @@ def _mixture(
 
 def _surface_base(mesh: Mesh, count: int, rng: np.random.Generator) -> Float[np.ndarray, "M 3"]:
     """Surface points to start from, in float32 and in the order of the faces: the noise and the shuffle come later."""
-    with np.errstate(over="ignore"):
-        triangles = mesh.triangles.astype(np.float32)
-    return points_on_faces(triangles, draw_faces(mesh, count, rng), rng)
+    return points_on_faces(mesh.triangles.astype(np.float32), draw_faces(mesh, count, rng), rng)
 
 
 def _add_noisy(

@@ -18,7 +18,7 @@ def draw_sphere(rng: np.random.Generator) -> Parameters:
 
 def sphere_profile(shape: Parameters) -> Profile:
     """Half a circle from pole to pole."""
-    return arc(shape["radius"], (0.0, 0.0), -90, 90, shape["segments"] // 2)
+    return arc(shape["radius"], (0.0, 0.0), -90.0, 90.0, shape["segments"] // 2)
 
 
 def draw_torus(rng: np.random.Generator) -> Parameters:
@@ -28,7 +28,7 @@ def draw_torus(rng: np.random.Generator) -> Parameters:
 
 def torus_profile(shape: Parameters) -> Profile:
     """A circle away from the axis."""
-    return arc(shape["tube"], (shape["ring"], 0.0), 0, 360, shape["segments"])[:-1]
+    return arc(shape["tube"], (shape["ring"], 0.0), 0.0, 360.0, shape["segments"])[:-1]
 
 
 def draw_capsule(rng: np.random.Generator) -> Parameters:
@@ -39,7 +39,7 @@ def draw_capsule(rng: np.random.Generator) -> Parameters:
 def capsule_profile(shape: Parameters) -> Profile:
     """Two quarter circles, one above the other."""
     radius, half, steps = shape["radius"], shape["half_length"], shape["segments"] // 4
-    return np.concatenate([arc(radius, (0.0, -half), -90, 0, steps), arc(radius, (0.0, half), 0, 90, steps)])
+    return np.concatenate([arc(radius, (0.0, -half), -90.0, 0.0, steps), arc(radius, (0.0, half), 0.0, 90.0, steps)])
 
 
 def draw_cylinder(rng: np.random.Generator) -> Parameters:

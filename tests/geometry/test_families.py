@@ -25,7 +25,7 @@ def _volume(mesh: Mesh) -> float:
 
 
 def _piercings(mesh: Mesh) -> int:
-    """How many edges go through the inside of a triangle that they share no vertex with, all pairs tried whose boxes meet."""
+    """How many edges go through the inside of a triangle that they share no vertex with; every pair of them is tried."""
     pairs = np.unique(np.sort(mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
     ends = mesh.vertices[pairs]
     low, high = ends.min(axis=1), ends.max(axis=1)

@@ -38,35 +38,29 @@ def clean(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], *, 
     check_finite(vertices)
     check_indices(faces, len(vertices))
     warnings: list[str] = []
+    vertices, faces, unused = _referenced(vertices, faces)
     vertices, faces, merged = merge_positions(vertices, faces)
     if merged and not merge_is_expected:
         warnings.append(f"{plural(merged, 'vertex', 'vertices')} merged into another at the same position")
     faces = _drop_collapsed(faces, warnings)
     faces = _drop_duplicates(faces, warnings)
     faces = _drop_zero_area(vertices, faces, warnings)
-    vertices, faces = _drop_unreferenced(vertices, faces, warnings)
+    vertices, faces, more = _referenced(vertices, faces)
+    if unused + more:
+        warnings.append(f"{plural(unused + more, 'unreferenced vertex', 'unreferenced vertices')} removed")
     return RawMesh(vertices, _turn_outward(vertices, faces, warnings), warnings)
 
 
 def merge_positions(
     vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
 ) -> tuple[Float[np.ndarray, "U 3"], Int[np.ndarray, "F 3"], int]:
-    """Vertices at distinct positions in rising order, the faces on them, and how many used vertices were merged.
+    """The vertices at distinct positions in order of appearance, the faces on them, and how many were merged away.
 
-    Zero and minus zero are one position. Vertices that no face uses stay behind the used ones, so that they can be counted.
+    Zero and minus zero are one position.
     """
     vertices = vertices + 0.0  # turns -0.0 into 0.0
     first, inverse = _unique_rows(vertices)
-    used = np.zeros(len(vertices), bool)
-    used[faces] = True
-    # A class of equal positions is used when any of its members is.
-    used_class = np.zeros(len(first), bool)
-    used_class[inverse[used]] = True
-    merged = int(used.sum() - used_class.sum())
-    order = np.argsort(~used_class, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return vertices[first[order]], rank[inverse][faces], merged
+    return vertices[first], inverse[faces], len(vertices) - len(first)
 
 
 def _unique_rows(rows: Float[np.ndarray, "V 3"]) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "V"]]:
@@ -87,7 +81,8 @@ def _unique_rows(rows: Float[np.ndarray, "V 3"]) -> tuple[Int[np.ndarray, "U"], 
 def _mix(keys: np.ndarray) -> np.ndarray:
     """The keys with every bit spread over all bits.
 
-    Source: the finalizer of SplitMix64, Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    Source: the finalizer of SplitMix64; Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+    OOPSLA 2014.
     """
     keys = (keys + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -134,7 +129,7 @@ def _without(
 ) -> Int[np.ndarray, "G 3"]:
     """The faces to keep, or all of them when the surface would gain open or unbalanced edges without the others.
 
-    A fold that closes a surface, or a seam along a straight line, needs such faces: without them the winding number leaks.
+    A fold that closes a surface, or a seam along a straight line, needs such faces: the winding number leaks without.
     """
     count = plural(int((~keep).sum()), thing, things)
     before, after = count_edges(faces), count_edges(faces[keep])
@@ -167,21 +162,21 @@ def _drop_zero_area(
     return _without(faces, ~flat, "face of zero area", "faces of zero area", warnings)
 
 
-def _drop_unreferenced(
-    vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], warnings: list[str]
-) -> tuple[Float[np.ndarray, "U 3"], Int[np.ndarray, "F 3"]]:
-    """The vertices that a face uses, and the faces on them."""
+def _referenced(
+    vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
+) -> tuple[Float[np.ndarray, "U 3"], Int[np.ndarray, "F 3"], int]:
+    """The vertices that a face uses, the faces on them, and how many others there were."""
     used: Bool[np.ndarray, V] = np.zeros(len(vertices), bool)
     used[faces] = True
-    if used.all():
-        return vertices, faces
-    warnings.append(f"{plural(int((~used).sum()), 'unreferenced vertex', 'unreferenced vertices')} removed")
-    return vertices[used], (np.cumsum(used) - 1)[faces]
+    unused = len(vertices) - int(used.sum())
+    if not unused:
+        return vertices, faces, 0
+    return vertices[used], (np.cumsum(used) - 1)[faces], unused
 
 
 @dataclass(frozen=True)
 class EdgeCounts:
-    """How many distinct edges there are, how many have one face, and how many are not walked equally often both ways."""
+    """How many edges there are, how many have one face, how many are not walked equally often both ways."""
 
     total: int
     open: int

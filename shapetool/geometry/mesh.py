@@ -157,8 +157,8 @@ def load_mesh(path: str | Path, *, root: Path | None = None, max_bytes: int = 2 
 
     Scenes are flattened, polygons triangulated, vertices at one position merged, degenerate, duplicate and unreferenced
     parts removed, and an inside-out mesh is flipped. `root` is the folder that neither a symbolic link nor a file named
-    inside the mesh may leave; without it, files named inside may not leave the folder of the mesh. Files above `max_bytes`
-    are refused unread.
+    inside the mesh may leave; without it, files named inside may not leave the folder of the mesh. Files above
+    `max_bytes` are refused unread.
 
     Raises:
         MeshError: when the file is missing, unreadable, damaged, or not a surface; the message starts with the path.

@@ -15,8 +15,8 @@ from shapetool.geometry.readers.raw import RawMesh
 from shapetool.geometry.readers.source import Source
 
 _PARSER_ERRORS = (
-    ValueError, KeyError, IndexError, TypeError, AttributeError, ZeroDivisionError, OverflowError, RecursionError, EOFError,
-    NotImplementedError, AssertionError, SyntaxError, OSError, BadZipFile, struct.error, json.JSONDecodeError,
+    ValueError, KeyError, IndexError, TypeError, AttributeError, ZeroDivisionError, OverflowError, RecursionError,
+    EOFError, NotImplementedError, AssertionError, SyntaxError, OSError, BadZipFile, struct.error, json.JSONDecodeError,
 )  # fmt: skip
 
 

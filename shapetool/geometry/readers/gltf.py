@@ -188,7 +188,7 @@ def _primitive(
         order = stored[:, 0].astype(np.int64)
         if len(order) and order.max() >= len(vertices):
             raise MeshError(
-                f"{where} uses vertex {int(order.max())}, but there are {len(vertices)} vertices. Export the file again."
+                f"{where} uses vertex {int(order.max())}, but there are {len(vertices)}. Export the file again."
             )
     return vertices, _triangles(order, mode, skipped)
 

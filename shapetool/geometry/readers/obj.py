@@ -23,7 +23,7 @@ def read_obj(data: bytes) -> RawMesh:
     """The polygons of an OBJ file as triangles; texture, normals, groups and materials are passed over.
 
     Raises:
-        MeshError: for a vertex line without three numbers, an index that is 0, no number, or points at no vertex; with the line.
+        MeshError: for a vertex without three numbers, an index of 0, no number, or beyond the vertices; with the line.
     """
     lines = _lines(data)
     return _read_uniform(lines) or _read_line_by_line(lines)

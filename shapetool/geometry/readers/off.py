@@ -18,7 +18,7 @@ def read_off(data: bytes) -> RawMesh:
     """The polygons of an OFF file as triangles; colours, normals and texture coordinates are passed over.
 
     Raises:
-        MeshError: when the header is no OFF header or promises more than the file holds, or a line is not what it must be.
+        MeshError: when the header is no OFF header or promises more than the file holds, or a line is wrong.
     """
     lines = _lines(data)
     n_vertices, n_faces, lines = _counts(lines, len(data))

@@ -8,7 +8,8 @@ from shapetool.geometry.readers.raw import RawMesh, raw_from_polygons
 from shapetool.geometry.wording import plural
 
 _TYPES = {
-    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8",
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
+    "double": "f8",
     "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4",
     "float64": "f8", "int64": "i8", "uint64": "u8",
 }  # fmt: skip
@@ -21,7 +22,7 @@ def read_ply(data: bytes) -> RawMesh:
     """The faces of a PLY file as triangles; colours, normals and other elements are passed over.
 
     Raises:
-        MeshError: when the header is not understood or promises more than the file holds, or a row is not what it must be.
+        MeshError: when the header is not understood or promises more than the file holds, or a row is wrong.
     """
     elements, order, start, warnings = _header(data)
     promised = sum(element.least_bytes(order == "") for element in elements)

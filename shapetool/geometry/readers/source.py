@@ -84,7 +84,7 @@ def refuse_outside(path: Path, root: Path) -> None:
         raise MeshError(f"the file cannot be found: {reason(error)}") from None
     if not target.is_relative_to(root.resolve()):
         raise MeshError(
-            f"expected a file below {shown(root)}, but the path leads to {shown(target)}. Copy the file into the folder."
+            f"expected a file below {shown(root)}, but the path leads to {shown(target)}. Copy it into the folder."
         )
 
 
@@ -98,20 +98,23 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as error:
         raise MeshError(f"the file cannot be opened: {reason(error)}") from None
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(handle)
+        raise MeshError("expected a regular file, found a folder, pipe, socket or device")
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise MeshError("expected a regular file, found a folder, pipe, socket or device")
         if facts.st_size > max_bytes:
             raise MeshError(f"expected at most {max_bytes} bytes, found {facts.st_size}. Split or simplify the mesh.")
         try:
-            data = file.read(max_bytes + 1)
+            data = file.read(facts.st_size + 1)
         except OSError as error:
             raise MeshError(f"the file cannot be read: {reason(error)}") from None
     if not data:
         raise MeshError("the file is empty (0 bytes). Export or copy it again.")
-    if len(data) > max_bytes:
-        raise MeshError(f"expected at most {max_bytes} bytes, found more while reading. Wait until it is written.")
+    if len(data) != facts.st_size:
+        raise MeshError(
+            f"expected {facts.st_size} bytes, the file changed while it was read. Wait until it is written."
+        )
     return data
 
 
@@ -128,7 +131,7 @@ def refuse_foreign(data: bytes, suffix: str) -> None:
 
 
 def refuse_bomb(data: bytes, max_bytes: int) -> list[zipfile.ZipInfo]:
-    """The members of an archive that unpacks to a sane size; Python's reader never gives more than the size declared here.
+    """The members of an archive that unpacks to a sane size; zipfile never gives more than the size declared here.
 
     Raises:
         MeshError: when it is no archive, or promises more than `max_bytes` or than LARGEST_RATIO times its own size.

@@ -51,7 +51,7 @@ def _from_binary(data: bytes, promised: int | None) -> RawMesh:
     held = (len(data) - _HEADER) // _FACET.itemsize
     if promised > held:
         raise MeshError(
-            f"the header promises {promised} facets, the file holds {held}. It is cut off or no STL file; copy it again."
+            f"the header promises {promised} facets, the file holds {held}. It is cut off or no STL; copy it again."
         )
     facets = np.frombuffer(data, _FACET, count=promised, offset=_HEADER)
     warnings = []
@@ -64,7 +64,7 @@ def _from_text(data: bytes) -> RawMesh:
     """The triangles between `facet` and `endfacet`, in one or several solids.
 
     Raises:
-        MeshError: for an unknown word, a facet without exactly three vertices, a word that is no number, or a cut-off file.
+        MeshError: for an unknown word, a facet without three vertices, a word that is no number, or a cut-off file.
     """
     quick = _from_regular_text(data)
     if quick is not None:

@@ -1,0 +1,98 @@
+"""`info`, `verify` and `merge` as commands: what they print, where, and how they end."""
+
+import json
+import shutil
+
+import pytest
+
+from shapetool.cli.app import main
+from shapetool.data.shards import open_dataset
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A dataset folder of three procedural shapes, made by the commands of shapetool itself."""
+    place = tmp_path_factory.mktemp("made")
+    assert main(["make-shapes", "box", str(place / "meshes"), "--count", "3"]) == 0
+    assert main(["sample-sdf", str(place / "meshes"), str(place / "set"), "--count", "2000", "-j", "1", "-q"]) == 0
+    return place / "set"
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    shutil.copytree(made, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def test_info_tells_what_a_data_set_holds(folder, capsys):
+    assert main(["info", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["shapes"], told["complete"], told["watertight"]) == ("sdf", 3, True, 3)
+    assert told["columns"]["points"] == {"type": "<f4", "shape": [2000, 3]}
+    assert told["recipe"]["count"] == 2000
+    assert told["report"] == {"ok": 3}
+    assert sum(told["sign_methods"].values()) == 3
+
+
+def test_info_prints_a_table_on_stdout(folder, capsys):
+    assert main(["info", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "points" in out
+    assert "(2000, 3)" in out
+
+
+def test_info_of_a_mesh_tells_its_faces(tmp_path, capsys):
+    (tmp_path / "t.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    assert main(["info", str(tmp_path / "t.obj"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == 1
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_a_path_that_is_not_there_is_one_line_and_exit_code_1(tmp_path, capsys, command):
+    assert main([command, str(tmp_path / "none.h5")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("shapetool: error: ")
+    assert said.err.count("\n") == 1
+
+
+def test_verify_of_good_data_ends_with_0(folder, capsys):
+    assert main(["verify", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "nothing wrong found" in said.err
+
+
+def test_verify_of_damaged_data_prints_each_finding_and_ends_with_1(folder, capsys):
+    path = next(folder.glob("shard-*.h5"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    assert main(["verify", str(folder), "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["path"] == str(path)
+    assert main(["verify", str(folder)]) == 1
+    assert path.name in capsys.readouterr().out
+
+
+def test_merge_makes_one_file_that_verifies(folder, tmp_path, capsys):
+    out = tmp_path / "all.h5"
+    assert main(["merge", str(folder), str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"out": str(out), "shapes": 3}
+    assert main(["verify", str(out), "-q"]) == 0
+    assert open_dataset(out).shape_ids == open_dataset(folder).shape_ids
+
+
+def test_merge_replaces_a_file_only_when_told_to(folder, tmp_path, capsys):
+    out = tmp_path / "all.h5"
+    out.write_bytes(b"mine")
+    assert main(["merge", str(folder), str(out)]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+    assert main(["merge", str(folder), str(out), "--overwrite", "-q"]) == 0
+    assert len(open_dataset(out)) == 3
+
+
+def test_merge_into_something_that_is_no_h5_is_refused(folder, tmp_path, capsys):
+    assert main(["merge", str(folder), str(tmp_path / "all.npz")]) == 1
+    assert "ends in .h5" in capsys.readouterr().err

@@ -1,6 +1,9 @@
 """What every test may ask for: the real meshes beside the repository, if they are there."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,3 +24,22 @@ def real_data() -> Path:
     if not (folder / "meshes.csv").is_file():
         pytest.skip(f"real meshes not found in {folder}; SHAPETOOL_DATA may name another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., str]:
+    """Runs a script in a fresh interpreter from the root of the checkout, with more environment; returns what it printed."""
+
+    def run(script: str, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=REPOSITORY,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run

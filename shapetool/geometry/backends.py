@@ -25,7 +25,7 @@ class Field(Protocol):
     watertight: bool
     warnings: tuple[str, ...]
 
-    def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, "P"]:
+    def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         """The signed distance of each point, negative inside."""
         ...
 
@@ -93,7 +93,7 @@ class PysdfField:
             np.ascontiguousarray(compact.reshape(-1, 3), dtype=np.uint32),
         )
 
-    def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, "P"]:
+    def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         """The distance of each point as pysdf has it, negative inside, in the units of the mesh."""
         query = np.ascontiguousarray(points, dtype=np.float32)
         threads = {} if self._threads is None else {"n_threads": self._threads}

@@ -9,7 +9,7 @@ from shapetool.geometry.mesh import Mesh
 
 def closest_point(
     mesh: Mesh, points: Float[np.ndarray, "P 3"], threads: int | None = None
-) -> tuple[Float[np.ndarray, "P"], Int[np.ndarray, "P"], Float[np.ndarray, "P 3"]]:
+) -> tuple[Float[np.ndarray, " P"], Int[np.ndarray, " P"], Float[np.ndarray, "P 3"]]:
     """The distance to the surface, the face it is reached on, and the closest point on that face.
 
     Right to double rounding, slivers included: single precision only finds candidates, double precision decides
@@ -19,4 +19,5 @@ def closest_point(
     Raises:
         MeshError: no face, or a point that is not finite.
     """
-    return kernel_of(mesh, threads).closest(finite_points(points), threads or 0)
+    distances, faces, closest = kernel_of(mesh, threads).closest(finite_points(points), threads or 0)
+    return distances, faces.view(np.int64), closest

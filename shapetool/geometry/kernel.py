@@ -1,4 +1,7 @@
-"""The native kernel of a mesh: built on first use, kept as long as the mesh lives."""
+"""The native kernel of a mesh: built on first use, kept as long as the mesh lives.
+
+Its integer arrays come as numpy's `longlong`; callers view them as `int64`, which is the same eight bytes.
+"""
 
 from weakref import WeakKeyDictionary
 

@@ -51,7 +51,7 @@ class SignedField:
         self.sign_method: str = sign if sign != "auto" else "pseudonormal" if proved else "winding"
         self.warnings: tuple[str, ...] = tuple(warnings)
 
-    def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, "P"]:
+    def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         """The signed distance of each point."""
         return self._kernel.distances(finite_points(points), self.sign_method, self._threads)
 
@@ -74,7 +74,7 @@ def signed_distance(
     sign: str = "auto",
     backend: str = "native",
     threads: int | None = None,
-) -> Float[np.ndarray, "P"]:
+) -> Float[np.ndarray, " P"]:
     """The distance of each point to the surface, negative inside; see `SignedField` for `sign`.
 
     Raises:

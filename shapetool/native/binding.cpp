@@ -79,12 +79,14 @@ class Kernel {
         return d.array(P);
     }
 
-    Out<double> winding(Points points, bool exact, int threads) {
+    Out<double> winding(Points points, const std::string &how, int threads) {
+        Winding by = how == "rough" ? Winding::rough : how == "fast" ? Winding::fast : Winding::exact;
+        if (by == Winding::exact && how != "exact") throw std::invalid_argument("unknown winding number '" + how + "'");
         size_t P = points.shape(0);
         Result<double> w(P);
         {
             nb::gil_scoped_release release;
-            query_winding(*scene_, points.data(), P, exact, thread_count(threads), w.data);
+            query_winding(*scene_, points.data(), P, by, thread_count(threads), w.data);
         }
         return w.array(P);
     }
@@ -166,7 +168,7 @@ NB_MODULE(_kernel, m) {
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)
         .def("distances", &Kernel::distances, nb::arg("points"), nb::arg("sign"), nb::arg("threads") = 0)
-        .def("winding", &Kernel::winding, nb::arg("points"), nb::arg("exact") = false, nb::arg("threads") = 0)
+        .def("winding", &Kernel::winding, nb::arg("points"), nb::arg("how") = "fast", nb::arg("threads") = 0)
         .def("first_hits", &Kernel::first_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("any_hits", &Kernel::any_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("all_hits", &Kernel::all_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)

@@ -416,11 +416,14 @@ namespace {
 
 struct Sums {
     Vec area_centroid{0, 0, 0}, n{0, 0, 0};
-    double area = 0, q[9] = {};  // q: sum of area vector times (centroid of triangle), row n, column centroid
+    double area = 0;
+    double q[3][3] = {};     // integral of n_i x_j over the triangles
+    double m[3][3][3] = {};  // integral of n_i x_j x_k
     Vec lo{INFINITY, INFINITY, INFINITY}, hi{-INFINITY, -INFINITY, -INFINITY};
     void add(const Sums &s) {
         area_centroid = area_centroid + s.area_centroid, n = n + s.n, area += s.area;
-        for (int i = 0; i < 9; ++i) q[i] += s.q[i];
+        for (int i = 0; i < 9; ++i) (&q[0][0])[i] += (&s.q[0][0])[i];
+        for (int i = 0; i < 27; ++i) (&m[0][0][0])[i] += (&s.m[0][0][0])[i];
         lo = {std::min(lo.x, s.lo.x), std::min(lo.y, s.lo.y), std::min(lo.z, s.lo.z)};
         hi = {std::max(hi.x, s.hi.x), std::max(hi.y, s.hi.y), std::max(hi.z, s.hi.z)};
     }
@@ -439,8 +442,18 @@ Sums sum_leaf(const Scene &s, size_t l) {
         Vec c = (v[0] + v[1] + v[2]) * (1.0 / 3);
         sum.area += area, sum.n = sum.n + n, sum.area_centroid = sum.area_centroid + c * area;
         const double *nn = &n.x, *cc = &c.x;
+        double xx[3][3];  // mean of x_j x_k over the triangle
+        for (int j = 0; j < 3; ++j)
+            for (int k = 0; k < 3; ++k) {
+                xx[j][k] = 9 * cc[j] * cc[k];
+                for (auto &p : v) xx[j][k] += (&p.x)[j] * (&p.x)[k];
+                xx[j][k] /= 12;
+            }
         for (int a = 0; a < 3; ++a)
-            for (int b = 0; b < 3; ++b) sum.q[3 * a + b] += nn[a] * cc[b];
+            for (int b = 0; b < 3; ++b) {
+                sum.q[a][b] += nn[a] * cc[b];
+                for (int d = 0; d < 3; ++d) sum.m[a][b][d] += nn[a] * xx[b][d];
+            }
         for (auto &p : v) {
             sum.lo = {std::min(sum.lo.x, p.x), std::min(sum.lo.y, p.y), std::min(sum.lo.z, p.z)};
             sum.hi = {std::max(sum.hi.x, p.x), std::max(sum.hi.y, p.y), std::max(sum.hi.z, p.z)};
@@ -449,20 +462,35 @@ Sums sum_leaf(const Scene &s, size_t l) {
     return sum;
 }
 
-Moment finish(const Sums &s) {
+Moment finish(const Sums &s, SecondMoment &second) {
     Moment m{};
     Vec c = s.area > 0 ? s.area_centroid * (1 / s.area) : (s.lo + s.hi) * 0.5;
     Vec far{std::max(s.hi.x - c.x, c.x - s.lo.x), std::max(s.hi.y - c.y, c.y - s.lo.y), std::max(s.hi.z - c.z, c.z - s.lo.z)};
     const double *cc = &c.x, *nn = &s.n.x;
     double q[9];
     for (int a = 0; a < 3; ++a)
-        for (int b = 0; b < 3; ++b) q[3 * a + b] = s.q[3 * a + b] - nn[a] * cc[b];
+        for (int b = 0; b < 3; ++b) q[3 * a + b] = s.q[a][b] - nn[a] * cc[b];
     for (int a = 0; a < 3; ++a) m.c[a] = float(cc[a]), m.n[a] = float(nn[a]);
     m.radius_sq = float(norm_sq(far));
     m.area = float(s.area);
     m.q[0] = float(q[0]), m.q[1] = float(q[4]), m.q[2] = float(q[8]);
     m.q[3] = float(q[1] + q[3]), m.q[4] = float(q[2] + q[6]), m.q[5] = float(q[5] + q[7]);
     m.trace = float(q[0] + q[4] + q[8]);
+    double t[3][3][3];
+    for (int i = 0; i < 3; ++i)
+        for (int j = 0; j < 3; ++j)
+            for (int k = 0; k < 3; ++k)
+                t[i][j][k] = s.m[i][j][k] - s.q[i][j] * cc[k] - s.q[i][k] * cc[j] + nn[i] * cc[j] * cc[k];
+    auto three = [&](int i, int j) { return float(t[i][i][j] + t[i][j][i] + t[j][i][i]); };
+    const float cubic[10] = {float(t[0][0][0]), float(t[1][1][1]), float(t[2][2][2]), three(0, 1), three(0, 2), three(1, 0),
+                             three(1, 2), three(2, 0), three(2, 1),
+                             float(t[0][1][2] + t[0][2][1] + t[1][0][2] + t[1][2][0] + t[2][0][1] + t[2][1][0])};
+    std::copy(cubic, cubic + 10, second.cubic);
+    for (int k = 0; k < 3; ++k) {
+        double sum = 0;
+        for (int i = 0; i < 3; ++i) sum += 2 * t[i][i][k] + t[k][i][i];
+        second.trace[k] = float(sum);
+    }
     return m;
 }
 
@@ -476,16 +504,18 @@ void need_moments(Scene &s, int threads) {
             for (size_t l = begin; l < end; ++l) of_leaf[l] = sum_leaf(s, l);
         });
         s.moments.resize(s.nodes.size());
+        s.second_moments.resize(s.nodes.size());
         for (size_t n = s.nodes.size(); n-- > 0;) {  // children always come after their parent
             const Node &node = s.nodes[n];
             for (int i = 0; i < kWide; ++i) {
                 if (i >= node.count) {
                     s.moments[n].child[i] = Moment{};
+                    s.second_moments[n].child[i] = SecondMoment{};
                     continue;
                 }
                 const Sums &sum = node.child[i] < 0 ? of_leaf[size_t(~node.child[i])] : of_node[size_t(node.child[i])];
                 of_node[n].add(sum);
-                s.moments[n].child[i] = finish(sum);
+                s.moments[n].child[i] = finish(sum, s.second_moments[n].child[i]);
             }
         }
     });

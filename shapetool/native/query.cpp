@@ -100,7 +100,7 @@ Aligned<Closest> find_closest(Scene &s, const Batch &batch, size_t P, int thread
     return found;
 }
 
-// Winding number by f64 far fields with a stricter opening angle; near triangles exactly.
+// Winding number by f64 far fields to second order, with a stricter opening angle; near triangles exactly.
 double careful_winding(const Scene &s, Vec p, double beta) {
     Vec centre{s.centre[0], s.centre[1], s.centre[2]};
     Vec q = (p - centre) * s.to_f32;
@@ -118,7 +118,14 @@ double careful_winding(const Scene &s, Vec p, double beta) {
                 double inv_sq = 1 / rr, inv_cube = inv_sq * std::sqrt(inv_sq);
                 double quadratic = r.x * (r.x * m.q[0] + r.y * m.q[3] + r.z * m.q[4]) + r.y * (r.y * m.q[1] + r.z * m.q[5]) +
                                    r.z * r.z * m.q[2];
-                sum += (r.x * m.n[0] + r.y * m.n[1] + r.z * m.n[2] + m.trace - 3 * quadratic * inv_sq) * inv_cube / (4 * M_PI);
+                const SecondMoment &two = s.second_moments[size_t(index)].child[c];
+                const float *k = two.cubic;
+                double cubic = r.x * r.x * (r.x * k[0] + r.y * k[3] + r.z * k[4]) +
+                               r.y * r.y * (r.y * k[1] + r.x * k[5] + r.z * k[6]) +
+                               r.z * r.z * (r.z * k[2] + r.x * k[7] + r.y * k[8]) + r.x * r.y * r.z * k[9];
+                double second = 7.5 * cubic * inv_sq - 1.5 * (r.x * two.trace[0] + r.y * two.trace[1] + r.z * two.trace[2]);
+                sum += (r.x * m.n[0] + r.y * m.n[1] + r.z * m.n[2] + m.trace - 3 * quadratic * inv_sq + second * inv_sq) *
+                       inv_cube / (4 * M_PI);
             } else if (node.child[c] < 0) {
                 const int32_t *faces = &s.leaf_faces[size_t(~node.child[c]) * kWide];
                 for (int i = 0; i < kWide && faces[i] >= 0; ++i)
@@ -139,8 +146,8 @@ double exact_winding(const Scene &s, Vec p) {
 
 constexpr float kFastBeta = 2.0f;
 constexpr double kFastDoubt = 0.08;   // of the f32 far fields at kFastBeta
-constexpr double kCarefulBeta = 5;
-constexpr double kCarefulDoubt = 2e-3;
+constexpr double kCarefulBeta = 4;
+constexpr double kCarefulDoubt = 5e-3;
 
 // Whether p lies inside, given a first estimate. Only the points that an estimate leaves in doubt are looked at again.
 bool decide_inside(const Scene &s, Vec p, double estimate, double distance) {
@@ -281,14 +288,22 @@ void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threa
     }
 }
 
-void query_winding(Scene &s, const double *points, size_t P, bool exact, int threads, double *out) {
+void query_winding(Scene &s, const double *points, size_t P, Winding how, int threads, double *out) {
     Batch batch(s, points, P, threads);
-    if (!exact) need_moments(s, threads);
+    if (how != Winding::exact) need_moments(s, threads);
+    if (how == Winding::rough) {
+        std::vector<float> rough(P);
+        parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
+            functions().winding(s, batch.points.data(), batch.order.data(), begin, end, kFastBeta, rough.data());
+        });
+        std::copy(rough.begin(), rough.end(), out);
+        return;
+    }
     parallel_for(threads, P, 64, [&](size_t begin, size_t end, int) {
         for (size_t k = begin; k < end; ++k) {
             size_t i = batch.order[k];
             Vec p = load(&batch.points[3 * i]);
-            out[i] = exact ? exact_winding(s, p) : careful_winding(s, p, kCarefulBeta);
+            out[i] = how == Winding::exact ? exact_winding(s, p) : careful_winding(s, p, kCarefulBeta);
         }
     });
 }

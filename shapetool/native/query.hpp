@@ -4,12 +4,13 @@
 
 namespace shapetool {
 
+enum class Winding { rough, fast, exact };  // f32 packets; f64 far fields; every triangle
 enum class Sign { unsigned_, pseudonormal, winding, parity };
 
 // points: P x 3 in the mesh's own units. Any output may be null.
 void query_closest(Scene &, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest);
 void query_signed(Scene &, const double *points, size_t P, Sign, int threads, double *distances);
-void query_winding(Scene &, const double *points, size_t P, bool exact, int threads, double *out);
+void query_winding(Scene &, const double *points, size_t P, Winding, int threads, double *out);
 void query_rays(Scene &, const double *origins, const double *directions, size_t R, RayMode, int threads, double *t,
                 int64_t *faces);
 // Every crossing, in order along each ray; start has R + 1 entries. An edge counts for one of its triangles only.

@@ -71,6 +71,14 @@ struct Moment {
 struct alignas(64) NodeMoments {
     Moment child[kWide];
 };
+// The second moment, for estimates that have to be better: its cubic form (xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz), and
+// the vector that its traces add up to.
+struct SecondMoment {
+    float cubic[10], trace[3];
+};
+struct NodeSecondMoments {
+    SecondMoment child[kWide];
+};
 
 struct Topology {
     int64_t open_edges = 0;         // edges with one face
@@ -102,6 +110,7 @@ struct Scene {
     Aligned<FrameLeaf> frames;
     Aligned<VertexLeaf> vertex_leaves;
     Aligned<NodeMoments> moments;
+    Aligned<NodeSecondMoments> second_moments;
     Topology topology;
     std::vector<int32_t> neighbour;    // 3 F: the face across edge (i, i+1), or -1
     std::vector<int32_t> component;    // F

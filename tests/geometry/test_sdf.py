@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from shapetool.errors import ConfigError
+from shapetool.geometry.mesh import Mesh
+from shapetool.geometry.sdf import SignedField, signed_distance
+from shapetool.geometry.sign import winding_number
+from tests import analytic, naive
+
+DECIDED = [
+    analytic.nested_cavity,
+    analytic.nested_shells,
+    analytic.overlapping_shells,
+    analytic.thin_plate,
+    analytic.sharp_wedge,
+    analytic.sliver_box,
+    analytic.inside_out_box,
+    analytic.open_box,
+]
+
+
+@pytest.mark.parametrize("shape", DECIDED, ids=lambda f: f.__name__)
+def test_no_sign_is_wrong_on_shapes_decided_by_hand(shape):
+    truth = shape()
+    points = truth.queries(30000)
+    distances = signed_distance(Mesh(truth.vertices, truth.faces), points)
+    wrong = (distances < 0) != truth.inside(points)
+    assert not wrong[abs(distances) > 1e-12].any()
+    np.testing.assert_allclose(abs(distances), truth.distance(points), rtol=0, atol=2e-15)
+
+
+@pytest.mark.parametrize("sign", ["pseudonormal", "winding", "parity"])
+@pytest.mark.parametrize("shape", [analytic.nested_cavity, analytic.thin_plate, analytic.sharp_wedge])
+def test_every_method_is_right_on_a_clean_closed_mesh(sign, shape):
+    truth = shape()
+    points = truth.queries(10000)
+    field = SignedField(Mesh(truth.vertices, truth.faces), sign=sign)
+    distances = field(points)
+    assert field.sign_method == sign
+    assert not ((distances < 0) != truth.inside(points))[abs(distances) > 1e-12].any()
+
+
+def test_outside_is_positive_and_inside_negative():
+    vertices, faces = analytic.box_mesh((-1, -1, -1), (1, 1, 1))
+    assert signed_distance(Mesh(vertices, faces), np.array([[0.0, 0, 0], [3.0, 0, 0]])).tolist() == [-1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [
+        (analytic.nested_cavity, "pseudonormal"),
+        (analytic.nested_shells, "pseudonormal"),
+        (analytic.overlapping_shells, "winding"),
+        (analytic.open_box, "winding"),
+        (analytic.doubled_box, "winding"),
+    ],
+)
+def test_auto_takes_pseudonormals_only_where_they_are_proved(shape, method):
+    truth = shape()
+    field = SignedField(Mesh(truth.vertices, truth.faces))
+    assert field.sign_method == method
+    assert field.watertight == truth.closed
+
+
+def test_an_inside_out_mesh_is_turned_with_a_warning():
+    truth = analytic.inside_out_box()
+    field = SignedField(Mesh(truth.vertices, truth.faces))
+    assert field.warnings == ("inside out: flipped.",)
+
+
+def test_forcing_pseudonormals_on_an_open_mesh_warns():
+    truth = analytic.open_box()
+    field = SignedField(Mesh(truth.vertices, truth.faces), sign="pseudonormal")
+    assert field.sign_method == "pseudonormal"
+    assert "wrong signs" in field.warnings[0]
+
+
+def test_a_mesh_with_every_face_twice_the_other_way_round_has_no_inside():
+    truth = analytic.doubled_box()
+    assert (signed_distance(Mesh(truth.vertices, truth.faces), truth.queries(2000)) >= 0).all()
+
+
+def test_the_zero_level_of_an_open_mesh_is_where_the_winding_number_is_one_half():
+    truth = analytic.open_box()
+    mesh = Mesh(truth.vertices, truth.faces)
+    points = truth.queries(5000)
+    exact = naive.brute_winding(truth.vertices, truth.faces, points)
+    sure = abs(exact - 0.5) > 1e-9
+    assert np.array_equal((signed_distance(mesh, points) < 0)[sure], (exact > 0.5)[sure])
+
+
+def test_winding_numbers_equal_the_sum_of_solid_angles():
+    truth = analytic.overlapping_shells()
+    mesh, points = Mesh(truth.vertices, truth.faces), truth.queries(1000)
+    expected = naive.brute_winding(truth.vertices, truth.faces, points)
+    np.testing.assert_allclose(winding_number(mesh, points, exact=True), expected, atol=1e-12)
+    assert expected.max() > 1.9  # both boxes count where they overlap
+
+
+def test_fast_winding_numbers_are_close_on_a_bumpy_open_surface():
+    rng = np.random.default_rng(0)
+    n = 80
+    x, y = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n), indexing="ij")
+    z = 0.2 * np.sin(5 * x) * np.cos(4 * y) + 0.01 * rng.normal(size=x.shape)
+    vertices = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+    i = (np.arange(n - 1)[:, None] * n + np.arange(n - 1)).reshape(-1)
+    faces = np.concatenate([np.stack([i, i + n, i + 1], 1), np.stack([i + 1, i + n, i + n + 1], 1)])
+    mesh, points = Mesh(vertices, faces), rng.uniform(-1.2, 1.2, (500, 3))
+    exact = naive.brute_winding(vertices, faces, points)
+    assert abs(exact - 0.5).min() < 0.4  # it is not all near 0 or 1
+    np.testing.assert_allclose(winding_number(mesh, points), exact, atol=1e-3)  # the bound the documentation gives
+
+
+def test_flood_is_refused_with_what_it_waits_for():
+    truth = analytic.thin_plate()
+    with pytest.raises(ConfigError, match="repair"):
+        SignedField(Mesh(truth.vertices, truth.faces), sign="flood")
+
+
+def test_an_unknown_sign_method_is_refused_with_the_known_ones():
+    truth = analytic.thin_plate()
+    with pytest.raises(ConfigError, match="pseudonormal"):
+        SignedField(Mesh(truth.vertices, truth.faces), sign="normals")
+
+
+def test_signs_do_not_depend_on_threads():
+    truth = analytic.overlapping_shells()
+    points = truth.queries(5000)
+    one = signed_distance(Mesh(truth.vertices, truth.faces), points, threads=1)
+    four = signed_distance(Mesh(truth.vertices, truth.faces), points, threads=4)
+    assert np.array_equal(one, four)

@@ -73,3 +73,33 @@ def test_every_convention_names_the_test_that_guards_it():
 @pytest.mark.parametrize("page", sorted(REPOSITORY.glob("docs/adding-*.md")), ids=lambda page: page.name)
 def test_a_page_on_adding_something_fits_on_one_screen(page):
     assert len(page.read_text().splitlines()) <= 40
+
+
+def test_the_page_on_recipes_has_every_recipe_and_its_count():
+    from shapetool.recipes import SDF_RECIPES
+
+    page = (REPOSITORY / "docs" / "recipes.md").read_text()
+    rows = [f"| `{name}` | {recipe.count:,} |" for name, recipe in SDF_RECIPES.items()]
+    assert [row for row in rows if row not in page] == []
+
+
+def test_the_page_on_shards_has_every_column_and_attribute():
+    from shapetool.data.layout import DIGEST, KINDS, REQUIRED_ATTRIBUTES, ROW_DIGESTS
+
+    page = (REPOSITORY / "docs" / "shard-format.md").read_text()
+    names = [*REQUIRED_ATTRIBUTES, DIGEST, ROW_DIGESTS, *(column.name for kind in KINDS.values() for column in kind)]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_the_page_on_frames_has_every_frame():
+    from shapetool.recipes import FRAME_SIZES
+
+    page = (REPOSITORY / "docs" / "conventions.md").read_text()
+    assert [name for name in FRAME_SIZES if f"| `{name}` |" not in page] == []
+
+
+def test_the_page_on_the_command_line_has_every_status():
+    from shapetool.runner.job import STATUSES
+
+    page = (REPOSITORY / "docs" / "command-line.md").read_text()
+    assert [name for name in STATUSES if f"| `{name}` |" not in page] == []

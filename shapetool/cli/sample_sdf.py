@@ -18,17 +18,14 @@ from shapetool.recipes import SDF_RECIPES, SdfRecipe, parse_settings, sdf_recipe
 if TYPE_CHECKING:
     from shapetool.runner.job import Options, Summary
 
-SAMPLING = "Sampling"
 SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def _option(*names: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=SAMPLING, show_default=False, **more)
+    return typer.Option(*names, help=help, show_default=False, **more)
 
 
-Recipe = Annotated[
-    str, typer.Option(metavar="NAME", help=f"One of {', '.join(SDF_RECIPES)}.", rich_help_panel=SAMPLING)
-]
+Recipe = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(SDF_RECIPES)}.")]
 Count = Annotated[int | None, _option(min=1, help="Points a shape. Default: the recipe's, 500000 for deepsdf-code.")]
 SurfaceCount = Annotated[int | None, _option(min=0, help="Surface points with normals a shape. Default: the recipe's.")]
 Sign = Annotated[
@@ -49,7 +46,6 @@ ItemMemory = Annotated[
         metavar="SIZE",
         help="Give a mesh up that needs more memory, such as 8G. Default: a fair share of the machine.",
         show_default=False,
-        rich_help_panel=_options.RUNNING,
     ),
 ]
 

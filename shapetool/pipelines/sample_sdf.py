@@ -158,6 +158,7 @@ def _no_inside(path: str | Path, recipe: SdfRecipe, method: str) -> str:
     others = " or ".join(f"--sign {sign}" for sign in ("parity", "winding") if sign != method)
     more = f", or more points (--count is {recipe.count})" if recipe.count < 10_000 else ""
     return (
-        f"{path}: expected some of the {recipe.count} points inside the surface, found none ({method} sign). The mesh "
-        f"encloses nothing that this sign can tell: an open sheet, or every face twice. Close it, or try {others}{more}."
+        f"{path}: expected some of the {recipe.count} points inside the surface, found none ({method} sign). "
+        "The mesh encloses nothing that this sign can tell: an open sheet, or every face twice. "
+        f"Close it, or try {others}{more}."
     )

@@ -97,7 +97,7 @@ def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
 
 
 def _compute(job: Job, task: ItemTask) -> Record:
-    if file_digest(task.item.path) != task.item.sha256:
+    if task.item.sha256 is not None and file_digest(task.item.path) != task.item.sha256:
         raise RuntimeError(
             "the file changed since the manifest was frozen. Put the old file back, or use --overwrite to begin anew"
         )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from shapetool.runner.items import Item
 
@@ -26,6 +26,7 @@ class Record:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Job(Protocol):
     """Work on one item. It is pickled to the workers, so it holds settings only; `settings` must decide every byte."""
 

@@ -64,7 +64,8 @@ def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
     """
     manifest, settings = folder / "manifest.jsonl", folder / STATE / "settings.json"
     if not manifest.exists():
-        if folder.exists() and any(entry.name != STATE for entry in folder.iterdir()):
+        names = [entry.name for entry in folder.iterdir() if entry.name[0] != "."] if folder.exists() else []
+        if names and manifest.name not in names:  # another run may have begun this moment
             raise ConfigError(f"{folder}: expected a new or a dataset folder, found other files. Choose another OUT.")
         (folder / STATE / "spool").mkdir(parents=True, exist_ok=True)
         write_whole(settings, to_json_line(describe(job)), exclusive=True)
@@ -191,6 +192,8 @@ def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:
         place = places.get(item.source)
         if place is not None:
             item = replace(item, path=place.path, root=place.root)
+            if item.problem is not None and item.status == "failed" and place.problem is None:
+                item = replace(item, problem=None)  # it could not be read then; --retry may try now
         elif item.problem is None:
             item = replace(item, problem="in the manifest, but not among the inputs of this run", status="failed")
         located.append(item)

@@ -36,7 +36,6 @@ def run_job(job: Job, found: Sequence[Item], out: Path, options: Options) -> Sum
     """
     started = time.monotonic()
     check_options(out, options)
-    warm_up(job.preload)
     try:
         run = _run_file if is_file(out) else _run_folder
         summary = run(job, found, out, options)
@@ -99,6 +98,8 @@ def _run_folder(job: Job, found: Sequence[Item], out: Path, options: Options) ->
         remove_dataset(out)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: exists and is no folder. OUT ends in .h5 for one file, or is a dataset folder.")
+    if not out.exists():
+        warm_up(job.preload)
     layout = open_layout(out, found, job)
     _compare_inputs(layout.items, found, options)
     return _fill(job, layout, options, report_path(out), None)
@@ -116,6 +117,7 @@ def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> S
             options.emit("start", total=len(lines), done=len(lines), shards=0, workers=0)
             return Summary(out, report, len(lines), Counter(str(line["status"]) for line in lines), 0, 0)
         reopen(folder, lines, job)
+    warm_up(job.preload)
     earlier = out if not options.overwrite and out.exists() and made_like(out, job) else None
     layout = replace(open_layout(folder, found, job), stands_alone=True)
     _compare_inputs(layout.items, found, options)
@@ -143,6 +145,8 @@ def _fill(job: Job, layout: Layout, options: Options, report: Path, earlier: Pat
         if plan is not None:
             plans.append(plan)
     total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
+    if plans:
+        warm_up(job.preload)
     workers = max(1, min(options.workers or cores(), todo))
     threads = max(1, (options.workers or cores()) // workers)
     options.emit("start", total=total, done=total - todo, shards=len(plans), workers=workers)

@@ -30,6 +30,14 @@ class ShardTask:
     earlier: Path | None = None
 
 
+class _SpoolGone(Exception):  # noqa: N818 - never leaves this file
+    """A spool was taken away after its line was read: another run published the shard."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
+
+
 def shard_attributes(layout: Layout, shard: int) -> dict[str, Any]:
     """What ties a shard to its data set and its place in it; a file that stands alone has no place."""
     if layout.stands_alone and layout.shard_count == 1:
@@ -56,6 +64,8 @@ def publish_shard(task: ShardTask) -> dict[str, Any]:
     try:
         shapes = _write(task, lines)
         write_whole(task.piece, b"".join(to_json_line(dict(lines[index])) for index in sorted(lines)))
+    except _SpoolGone as gone:
+        return {"missing": [gone.index]}
     except DataError as error:
         return {"data": str(error)}
     except OSError as error:
@@ -79,6 +89,8 @@ def _write(task: ShardTask, lines: Mapping[int, Mapping[str, Any]]) -> int:
     for row, index in enumerate(rows):
         if index in task.spools:
             columns = read_columns(*task.spools[index])
+            if columns is None:
+                raise _SpoolGone(index)
         elif earlier is not None and lines[index]["id"] in places:
             columns = earlier[places[lines[index]["id"]]]
         else:

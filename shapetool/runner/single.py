@@ -63,7 +63,11 @@ def _settings(out: Path, job: Job) -> dict[str, Any]:
 def report_item(line: Mapping[str, Any]) -> Item:
     """The manifest's item for a line of the report."""
     item = Item(line["id"], line["source"], Path(), Path(), line["size"], line["sha256"])
-    return item if line["sha256"] else replace(item, problem=line["error"], status=line["status"])
+    return (
+        item
+        if line["sha256"] or line["status"] == "ok"
+        else replace(item, problem=line["error"], status=line["status"])
+    )
 
 
 def reopen(folder: Path, lines: Sequence[dict[str, Any]], job: Job) -> None:

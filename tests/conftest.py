@@ -28,7 +28,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def run_python() -> Callable[..., str]:
-    """Runs a script in a fresh interpreter from the root of the checkout, with more environment; returns what it printed."""
+    """Runs a script in a fresh interpreter at the root of the checkout, and returns what it prints."""
 
     def run(script: str, **environment: str) -> str:
         done = subprocess.run(

@@ -17,7 +17,6 @@ app = typer.Typer(
     name="shapetool",
     help="From a folder of meshes to numbers a paper can print.",
     epilog="`shapetool COMMAND --help` lists the options of a command.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # its panels cost 0.15 s of imports before the first letter of --help
     pretty_exceptions_enable=False,
@@ -43,12 +42,16 @@ app.command("merge")(merge)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one run of the command line; errors are printed, never raised."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        outcome = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        outcome = app(args=words or ["--help"], standalone_mode=False)
         sys.stdout.flush()
+        if not words:
+            return _report.USAGE
         return outcome if isinstance(outcome, int) else _report.OK
-    except BrokenPipeError:
-        # The reader of our stdout left (`shapetool info x | head`): nothing to say, and nobody to say it to.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our stdout left (`shapetool info x | head`): nobody is there to be told. The parser, which meets
+        # this while it prints the help, asks to exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _report.IO_FAILED
     except typer.Exit as leave:

@@ -9,6 +9,7 @@ from shapetool.errors import ConfigError
 from shapetool.geometry.boxes import box_union_mesh
 from shapetool.geometry.families import FAMILIES, build, draw_parameters, tessellation_error, true_distance
 from shapetool.geometry.mesh import Mesh
+from shapetool.geometry.sdf import signed_distance
 from shapetool.sampling.surface import sample_surface
 
 COARSE = 24
@@ -25,7 +26,7 @@ def _volume(mesh: Mesh) -> float:
 
 
 def _piercings(mesh: Mesh) -> int:
-    """How many edges go through the inside of a triangle that they share no vertex with; every pair of them is tried."""
+    """How many edges go through the inside of a triangle that they share no vertex with; all pairs are tried."""
     pairs = np.unique(np.sort(mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
     ends = mesh.vertices[pairs]
     low, high = ends.min(axis=1), ends.max(axis=1)
@@ -86,6 +87,19 @@ def test_the_mesh_is_as_close_to_the_true_surface_as_it_says(family: str, segmen
     assert (truth(points - step * normals) < 0).mean() > 0.95
     if bound:
         assert np.abs(truth(points)).max() > bound / 10  # and the bound is not empty
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.truth])
+def test_the_kernel_agrees_with_the_truth_to_the_stated_error(family: str) -> None:
+    rng = np.random.default_rng(6)
+    parameters = draw_parameters(family, rng, COARSE)
+    mesh = build(family, parameters)
+    truth, bound = true_distance(family, parameters), tessellation_error(family, parameters)
+    assert truth is not None
+    assert bound is not None
+    surface, _, _ = sample_surface(mesh, 1500, rng)
+    points = np.concatenate([surface + rng.normal(0, 0.05, surface.shape), rng.uniform(-1.5, 1.5, (1500, 3))])
+    assert np.abs(signed_distance(mesh, points) - truth(points)).max() <= bound + 1e-12
 
 
 def test_families_without_a_closed_form_say_so() -> None:

@@ -50,6 +50,14 @@ def test_every_slice_of_the_surface_points_is_a_fair_draw(mesh: Mesh) -> None:
         assert np.abs(share - np.array([0.5, 1.0, 2.0]) / 3.5).max() < 5 * np.sqrt(0.25 / 7000)
 
 
+def test_the_number_of_points_on_a_face_varies_as_independent_draws_do() -> None:
+    square = Mesh(np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]]), np.array([[0, 1, 2], [0, 2, 3]]))
+    rng = np.random.default_rng(6)
+    hits = [np.count_nonzero(sample_surface(square, 100, rng)[2]) for _ in range(2000)]
+    # binomial with 100 draws at a half: variance 25; the estimate from 2000 has a relative error of sqrt(2 / 2000)
+    assert np.var(hits) == pytest.approx(25, rel=5 * np.sqrt(2 / 2000))
+
+
 def test_faces_of_zero_area_are_never_drawn() -> None:
     vertices, faces = box_mesh(LOW, HIGH)
     flat = np.array([[0, 0, 1], [0, 1, 1]])

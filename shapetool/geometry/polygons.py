@@ -88,8 +88,8 @@ def _fits(flat: Float[np.ndarray, "K n 2"], local: Int[np.ndarray, "K m 3"]) -> 
 def _clip(flat: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 3"] | None:
     """The corner numbers of the triangles of one simple polygon, or None when it is not simple or has no area.
 
-    Source: the ear clipping of the earcut library, which drops corners on a straight line; they are put back here by
-    splitting the triangle at the edge they lie on, because the neighbouring face still uses them.
+    Source: the ear clipping of the earcut library, which drops repeated corners; they are put back here by
+    splitting the triangle at the edge they lie on, because the neighbouring face may use them.
     """
     import mapbox_earcut
 

@@ -67,7 +67,7 @@ BAD = {
     "binary.off": ("OFF BINARY\n\0\0", "binary"),
     "index99.off": (off_text().replace("3 0 2 3", "3 0 2 99"), "vertex 99"),
     "negative.off": (off_text().replace("3 0 2 3", "3 0 2 -3"), "vertex -3"),
-    "4e9.off": ("OFF\n4000000000 4000000000 0\n0 0 0\n", "promises 4000000000"),
+    "4e9.off": ("OFF\n4000000000 4000000000 0\n0 0 0\n", "cannot hold"),
     "cut.off": (off_text()[:-30], "promises|expected"),
     "nocounts.off": ("OFF\nhello there\n", "numbers of vertices"),
     "promise.stl": (stl_bytes(promised=13), "promises 13 facets, the file holds 12"),
@@ -260,6 +260,15 @@ def test_an_archive_bomb_is_refused(tmp_path: Path) -> None:
             file.write(bytes(1 << 20))
     with pytest.raises(MeshError, match="bomb"):
         load_mesh(tmp_path / "bomb.zip")
+
+
+def test_a_3mf_that_unpacks_to_too_much_is_refused_before_trimesh_sees_it(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.3mf"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("3D/a.model", "w") as file:
+        for _ in range(20):
+            file.write(bytes(1 << 20))
+    with pytest.raises(MeshError, match="promises 20971520 bytes unpacked"):
+        load_mesh(path)
 
 
 @pytest.mark.usefixtures("little_memory")

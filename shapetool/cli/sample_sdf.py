@@ -3,6 +3,9 @@
 import os
 import re
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -77,7 +80,6 @@ def sample_sdf(
     version: _options.Version = False,
 ) -> int:
     """Sample points around meshes with their signed distance, negative inside."""
-    _leave_on_signals()
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
@@ -85,7 +87,7 @@ def sample_sdf(
     chosen = chosen.replace(
         count=count, surface_count=surface_count, sign=sign, backend=backend, normalize=normalize, dtype=dtype
     )
-    with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
+    with leaving_on_signals(), Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,
             shard=read_part(shard, os.environ),
@@ -155,12 +157,20 @@ def read_size(text: str | None) -> int | None:
     return size
 
 
-def _leave_on_signals() -> None:
-    """While a run is being set up, SIGTERM and SIGUSR1 end it as an interruption; the runner takes over from there."""
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """While a run is set up or wound up, SIGTERM and SIGUSR1 interrupt it; in between the runner listens to them."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise Interrupted(f"stopped by {signal.Signals(number).name}; run the same command again to go on")
 
-    for name in ("SIGTERM", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [name for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), leave) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from shapetool.runner.files import beside, to_json_line
 
@@ -74,36 +74,46 @@ def _write(file: Any, data: Any) -> None:
 
 def read_line(path: Path, ticket: Ticket | None = None) -> dict[str, Any] | None:
     """The report line in a spool; None if there is no whole one, or it was made for something other than `ticket`."""
-    head = _head(path, ticket)
-    return None if head is None else head[0]["line"]
+    try:
+        with open(path, "rb") as file:
+            head = _head(file, ticket)
+    except FileNotFoundError:
+        return None
+    return None if head is None else head["line"]
 
 
 def read_columns(path: Path, ticket: Ticket) -> dict[str, Any] | None:
-    """The columns in a spool, arrays mapped from the file; None under the conditions of `read_line`."""
+    """The columns in a spool, arrays mapped from the file; None under the conditions of `read_line`.
+
+    The file is opened once: another run may take its name away at any moment, and the content stays.
+    """
     import numpy as np
 
-    found = _head(path, ticket)
-    if found is None:
-        return None
-    head, start = found
-    columns = dict(head["plain"])
-    for name, place in head["arrays"].items():
-        shape, dtype = tuple(place["shape"]), np.dtype(place["dtype"])
-        if 0 in shape:
-            columns[name] = np.empty(shape, dtype)
-        else:
-            columns[name] = np.memmap(path, dtype, "r", start + place["offset"], shape)
-    return columns
-
-
-def _head(path: Path, ticket: Ticket | None) -> tuple[dict[str, Any], int] | None:
     try:
         with open(path, "rb") as file:
-            first = file.readline()
-            size = os.fstat(file.fileno()).st_size
-        head = json.loads(first)
+            head = _head(file, ticket)
+            if head is None:
+                return None
+            start, columns = file.tell(), dict(head["plain"])
+            for name, place in head["arrays"].items():
+                shape, dtype = tuple(place["shape"]), np.dtype(place["dtype"])
+                mapped = 0 not in shape
+                columns[name] = (
+                    np.memmap(file, dtype, "r", start + place["offset"], shape) if mapped else np.empty(shape, dtype)
+                )
+            return columns
+    except FileNotFoundError:
+        return None
+
+
+def _head(file: BinaryIO, ticket: Ticket | None) -> dict[str, Any] | None:
+    """The head of an open spool, whose arrays begin where the file then stands."""
+    try:
+        first = file.readline()
+        head: dict[str, Any] = json.loads(first)
+        size = os.fstat(file.fileno()).st_size
         if size != len(first) + head["bytes"] or (ticket is not None and head["ticket"] != vars(ticket)):
             return None
-        return head, len(first)
-    except (OSError, ValueError, KeyError, TypeError):
+        return head
+    except (ValueError, KeyError, TypeError):
         return None

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shapetool.cli.app import main
 from shapetool.data.shards import open_dataset
 from tests.pipelines.test_sample_sdf import BOX_FACES, FEW, report, shapetool, write_box
 
@@ -32,8 +33,8 @@ def archive_bomb(folder: Path) -> None:
 
 
 def link_out(folder: Path) -> None:
-    write_box(folder.parent / "outside/secret.obj")
-    (folder / "bad.obj").symlink_to(folder.parent / "outside/secret.obj")
+    write_box(folder.parents[1] / "outside/secret.obj")
+    (folder / "bad.obj").symlink_to(folder.parents[1] / "outside/secret.obj")
 
 
 def broken_link(folder: Path) -> None:
@@ -103,50 +104,62 @@ def test_bad_input_is_printed_one_line_each_with_names_that_cannot_move_the_curs
     assert all(character.isprintable() for line in said for character in line)
 
 
-def one_line(tmp_path: Path, *words: object, expect: int = 1) -> str:
-    done = shapetool("sample-sdf", *words, expect=expect, cwd=tmp_path)
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("shapetool: error: ")
-    return done.stderr
+@pytest.fixture
+def one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Calls the command in the test's folder, where it must refuse with one line, and hands that line over."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> str:
+        capsys.readouterr()
+        assert main(["sample-sdf", *map(str, words)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.count("\n") == 1
+        assert said.err.startswith("shapetool: error: ")
+        return said.err
+
+    return call
 
 
-def test_no_input_at_all_is_refused(tmp_path: Path) -> None:
+def test_no_input_at_all_is_refused(tmp_path: Path, one_line: Callable[..., str]) -> None:
     (tmp_path / "in").mkdir()
-    assert "at least one mesh file" in one_line(tmp_path, "in", "out.h5")
-    assert "no such file" in one_line(tmp_path, "missing.obj", "out.h5")
+    assert "at least one mesh file" in one_line("in", "out.h5")
+    assert "no such file" in one_line("missing.obj", "out.h5")
     assert not (tmp_path / "out.h5.partial").exists()
 
 
-def test_words_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+def test_words_that_mean_nothing_are_refused(tmp_path: Path, one_line: Callable[..., str]) -> None:
     write_box(tmp_path / "box.obj")
-    assert "did you mean 'deepsdf-code'" in one_line(tmp_path, "box.obj", "o.h5", "--recipe", "deepsdf-cod")
-    assert "repair" in one_line(tmp_path, "box.obj", "o.h5", "--sign", "flood")
-    assert "gpu extra" in one_line(tmp_path, "box.obj", "o.h5", "--backend", "warp")
-    assert "--item-memory" in one_line(tmp_path, "box.obj", "o.h5", "--item-memory", "lots")
-    assert "--retry" in one_line(tmp_path, "box.obj", "o.h5", "--retry", "everything")
-    assert "--shard" in one_line(tmp_path, "box.obj", "o", "--shard", "3/3")
+    assert "did you mean 'deepsdf-code'" in one_line("box.obj", "o.h5", "--recipe", "deepsdf-cod")
+    assert "repair" in one_line("box.obj", "o.h5", "--sign", "flood")
+    assert "gpu extra" in one_line("box.obj", "o.h5", "--backend", "warp")
+    assert "--item-memory" in one_line("box.obj", "o.h5", "--item-memory", "lots")
+    assert "--retry" in one_line("box.obj", "o.h5", "--retry", "everything")
+    assert "--shard" in one_line("box.obj", "o", "--shard", "3/3")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["box.obj"]
 
 
-def test_an_output_with_other_settings_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+def test_an_output_with_other_settings_is_refused_and_the_difference_named(
+    tmp_path: Path, one_line: Callable[..., str]
+) -> None:
     write_box(tmp_path / "box.obj")
     for out in ("out.h5", "out"):
-        shapetool("sample-sdf", "box.obj", out, *FEW, expect=0, cwd=tmp_path)
-        said = one_line(tmp_path, "box.obj", out, "--count", 700, "--surface-count", 40)
+        assert main(["sample-sdf", "box.obj", out, *FEW]) == 0
+        said = one_line("box.obj", out, "--count", 700, "--surface-count", 40)
         assert "count 600 -> 700" in said
         assert "surface_count" not in said
         assert "--overwrite" in said
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, one_line: Callable[..., str]) -> None:
     write_box(tmp_path / "box.obj")
     for out in ("box.obj/out.h5", "box.obj/out"):
-        assert "can be written" in one_line(tmp_path, "box.obj", out, *FEW)
+        assert "can be written" in one_line("box.obj", out, *FEW)
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)
     if os.access(folder, os.W_OK):
         return  # root may write anywhere; the file in the way above has shown the refusal
-    assert "can be written" in one_line(tmp_path, "box.obj", "locked/out.h5", *FEW)
+    assert "can be written" in one_line("box.obj", "locked/out.h5", *FEW)
 
 
 def small_files_only() -> None:

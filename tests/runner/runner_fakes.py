@@ -31,7 +31,9 @@ class FakeJob:
     def __call__(self, item: Item, threads: int) -> Record:
         text = item.path.read_text().strip()
         misbehave(text, item)
-        time.sleep(self.delay)
+        if self.delay:
+            item.path.with_suffix(".started").touch()
+            time.sleep(self.delay)
         return record(item, text, self.seed, self.points)
 
 

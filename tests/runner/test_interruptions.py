@@ -170,7 +170,10 @@ def test_a_signal_to_the_whole_process_group_stops_the_run_in_order(runs: Runs) 
 
 def test_a_second_signal_means_now(runs: Runs) -> None:
     process = runs.start("out", delay=30, workers=1)
-    runs.wait_for("out", spools=1)  # the one that is invalid at once
+    while not (runs.folder / "in/s00.started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert process.poll() is None  # it waits a little for what runs

@@ -63,11 +63,15 @@ def test_progress_is_told_shape_by_shape(folder, tmp_path):
     assert steps == [(number, 6) for number in range(1, 7)]
 
 
-def test_a_shard_that_a_tool_repacked_is_merged_by_value(folder, tmp_path, columns):
+@pytest.mark.parametrize(
+    "packing",
+    [{"chunks": (1, 600, 3), "compression": "gzip", "fletcher32": True}, {"chunks": (1, 100, 3), "fletcher32": True}],
+)
+def test_a_shard_that_a_tool_repacked_is_merged_by_value(folder, tmp_path, columns, packing):
     with h5py.File(folder / "shard-00002.h5", "r+") as file:
         data = file["points"][...]
         del file["points"]
-        file.create_dataset("points", data=data, chunks=(3, 600, 3), compression="gzip")
+        file.create_dataset("points", data=data, **packing)
     merge(folder, tmp_path / "all.h5")
     assert np.array_equal(open_dataset(tmp_path / "all.h5").read(3, "points"), columns(["d"])["points"][0])
 

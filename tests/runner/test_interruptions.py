@@ -130,6 +130,16 @@ def test_thirty_kills_at_random_moments_change_no_byte(runs: Runs) -> None:
     assert kill_and_rerun(runs, 30, seed=1) == 30
 
 
+def test_a_killed_run_takes_its_busy_workers_along(runs: Runs) -> None:
+    process = runs.start("out", delay=60)
+    while not (runs.folder / "in/s00.started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    runs.wait_until_gone()
+
+
 def test_a_rerun_does_not_do_finished_items_again(runs: Runs) -> None:
     process = runs.start("out", delay=0.3, workers=1)
     runs.wait_for("out", spools=2)

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,25 @@ def limit_worker(memory: int | None, silent: bool) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == 1:
             os._exit(1)
+    _let_server_go()
     if silent:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
         os.close(nothing)
     _limit_memory(memory)
+
+
+def _let_server_go() -> None:
+    """The process that workers are forked from lives while a descriptor is open that every worker gets a copy of.
+
+    A worker at work would keep it alive after the run was killed, and so itself: it would never lose its parent.
+    """
+    server = getattr(forkserver, "_forkserver", None)
+    descriptor = getattr(server, "_forkserver_alive_fd", None)
+    if server is not None and descriptor is not None:
+        os.close(descriptor)
+        server._forkserver_alive_fd = None
 
 
 def _limit_memory(memory: int | None) -> None:

@@ -80,7 +80,7 @@ class Kernel {
     }
 
     Out<double> winding(Points points, const std::string &how, int threads) {
-        Winding by = how == "rough" ? Winding::rough : how == "fast" ? Winding::fast : Winding::exact;
+        Winding by = how == "rough" ? Winding::rough : how == "better" ? Winding::better : how == "fast" ? Winding::fast : Winding::exact;
         if (by == Winding::exact && how != "exact") throw std::invalid_argument("unknown winding number '" + how + "'");
         size_t P = points.shape(0);
         Result<double> w(P);

@@ -462,20 +462,18 @@ Sums sum_leaf(const Scene &s, size_t l) {
     return sum;
 }
 
-Moment finish(const Sums &s, SecondMoment &second) {
-    Moment m{};
-    Vec c = s.area > 0 ? s.area_centroid * (1 / s.area) : (s.lo + s.hi) * 0.5;
+void finish(const Sums &s, NodeMoments &m, int lane, SecondMoment &second) {
+    Vec c = s.area > 0 ? s.area_centroid * (1 / s.area) : s.lo.x <= s.hi.x ? (s.lo + s.hi) * 0.5 : Vec{0, 0, 0};
     Vec far{std::max(s.hi.x - c.x, c.x - s.lo.x), std::max(s.hi.y - c.y, c.y - s.lo.y), std::max(s.hi.z - c.z, c.z - s.lo.z)};
     const double *cc = &c.x, *nn = &s.n.x;
-    double q[9];
+    double q[3][3];
     for (int a = 0; a < 3; ++a)
-        for (int b = 0; b < 3; ++b) q[3 * a + b] = s.q[a][b] - nn[a] * cc[b];
-    for (int a = 0; a < 3; ++a) m.c[a] = float(cc[a]), m.n[a] = float(nn[a]);
-    m.radius_sq = float(norm_sq(far));
-    m.area = float(s.area);
-    m.q[0] = float(q[0]), m.q[1] = float(q[4]), m.q[2] = float(q[8]);
-    m.q[3] = float(q[1] + q[3]), m.q[4] = float(q[2] + q[6]), m.q[5] = float(q[5] + q[7]);
-    m.trace = float(q[0] + q[4] + q[8]);
+        for (int b = 0; b < 3; ++b) q[a][b] = s.q[a][b] - nn[a] * cc[b];
+    for (int a = 0; a < 3; ++a) {
+        m.c[a][lane] = float(cc[a]), m.n[a][lane] = float(nn[a]), m.q[a][lane] = float(q[a][a]);
+        m.q[3 + a][lane] = a < 2 ? float(q[0][a + 1] + q[a + 1][0]) : float(q[1][2] + q[2][1]);
+    }
+    m.radius[lane] = float(norm(far)), m.trace[lane] = float(q[0][0] + q[1][1] + q[2][2]);
     double t[3][3][3];
     for (int i = 0; i < 3; ++i)
         for (int j = 0; j < 3; ++j)
@@ -491,7 +489,6 @@ Moment finish(const Sums &s, SecondMoment &second) {
         for (int i = 0; i < 3; ++i) sum += 2 * t[i][i][k] + t[k][i][i];
         second.trace[k] = float(sum);
     }
-    return m;
 }
 
 }  // namespace
@@ -509,13 +506,13 @@ void need_moments(Scene &s, int threads) {
             const Node &node = s.nodes[n];
             for (int i = 0; i < kWide; ++i) {
                 if (i >= node.count) {
-                    s.moments[n].child[i] = Moment{};
-                    s.second_moments[n].child[i] = SecondMoment{};
+                    finish(Sums{}, s.moments[n], i, s.second_moments[n].child[i]);
+                    s.moments[n].radius[i] = INFINITY;
                     continue;
                 }
                 const Sums &sum = node.child[i] < 0 ? of_leaf[size_t(~node.child[i])] : of_node[size_t(node.child[i])];
                 of_node[n].add(sum);
-                s.moments[n].child[i] = finish(sum, s.second_moments[n].child[i]);
+                finish(sum, s.moments[n], i, s.second_moments[n].child[i]);
             }
         }
     });

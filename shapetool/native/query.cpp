@@ -13,14 +13,6 @@ namespace {
 
 constexpr size_t kBlock = 512;  // queries a thread takes at a time
 
-void scale_points(const Scene &s, const double *points, size_t P, int threads, Aligned<double> &out) {
-    out.resize(3 * P);
-    double unit = std::ldexp(1.0, -s.exponent);
-    parallel_for(threads, 3 * P, 1 << 16, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) out[i] = points[i] * unit;
-    });
-}
-
 uint32_t spread(uint32_t x) {  // 10 bits to every third bit
     x &= 0x3ff;
     x = (x | x << 16) & 0x030000ff;
@@ -82,26 +74,34 @@ std::vector<uint32_t> curve_order(const double *points, size_t P, int threads) {
     return order;
 }
 
+// The queries in units of 2^-exponent and in the order of the curve: order[k] is where query k came from. Results are made in
+// this order too, and scattered at the end: a search then never waits for memory far away.
 struct Batch {
-    Aligned<double> points;  // in units of 2^-exponent
+    Aligned<double> points;
     std::vector<uint32_t> order;
-    Batch(const Scene &s, const double *p, size_t P, int threads) {
-        scale_points(s, p, P, threads, points);
-        order = curve_order(points.data(), P, threads);
+    Batch(const Scene &s, const double *p, size_t P, int threads) : points(3 * P), order(curve_order(p, P, threads)) {
+        double unit = std::ldexp(1.0, -s.exponent);
+        parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
+            for (size_t k = begin; k < end; ++k)
+                for (size_t a = 0; a < 3; ++a) points[3 * k + a] = p[3 * size_t(order[k]) + a] * unit;
+        });
     }
+    size_t size() const { return order.size(); }
+    Vec point(size_t k) const { return load(&points[3 * k]); }
 };
 
-Aligned<Closest> find_closest(Scene &s, const Batch &batch, size_t P, int threads) {
+Aligned<Closest> find_closest(Scene &s, const Batch &batch, int threads) {
     need_frames(s, threads);
-    Aligned<Closest> found(P);
-    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
-        functions().closest(s, batch.points.data(), batch.order.data(), begin, end, found.data());
+    Aligned<Closest> found(batch.size());
+    parallel_for(threads, batch.size(), kBlock, [&](size_t begin, size_t end, int) {
+        functions().closest(s, batch.points.data(), begin, end, found.data());
     });
     return found;
 }
 
 // Winding number by f64 far fields to second order, with a stricter opening angle; near triangles exactly.
-double careful_winding(const Scene &s, Vec p, double beta) {
+double careful_winding(const Scene &s, Vec p) {
+    constexpr double opening = 4;
     Vec centre{s.centre[0], s.centre[1], s.centre[2]};
     Vec q = (p - centre) * s.to_f32;
     double sum = 0;
@@ -111,21 +111,21 @@ double careful_winding(const Scene &s, Vec p, double beta) {
         stack.pop_back();
         const Node &node = s.nodes[size_t(index)];
         for (int c = 0; c < node.count; ++c) {
-            const Moment &m = s.moments[size_t(index)].child[c];
-            Vec r = Vec{m.c[0], m.c[1], m.c[2]} - q;
-            double rr = norm_sq(r);
-            if (rr > beta * beta * m.radius_sq) {
+            const NodeMoments &m = s.moments[size_t(index)];
+            Vec r = Vec{m.c[0][c], m.c[1][c], m.c[2][c]} - q;
+            double rr = norm_sq(r), reach = opening * m.radius[c];
+            if (rr > reach * reach) {
                 double inv_sq = 1 / rr, inv_cube = inv_sq * std::sqrt(inv_sq);
-                double quadratic = r.x * (r.x * m.q[0] + r.y * m.q[3] + r.z * m.q[4]) + r.y * (r.y * m.q[1] + r.z * m.q[5]) +
-                                   r.z * r.z * m.q[2];
+                double quadratic = r.x * (r.x * m.q[0][c] + r.y * m.q[3][c] + r.z * m.q[4][c]) +
+                                   r.y * (r.y * m.q[1][c] + r.z * m.q[5][c]) + r.z * r.z * m.q[2][c];
                 const SecondMoment &two = s.second_moments[size_t(index)].child[c];
                 const float *k = two.cubic;
                 double cubic = r.x * r.x * (r.x * k[0] + r.y * k[3] + r.z * k[4]) +
                                r.y * r.y * (r.y * k[1] + r.x * k[5] + r.z * k[6]) +
                                r.z * r.z * (r.z * k[2] + r.x * k[7] + r.y * k[8]) + r.x * r.y * r.z * k[9];
                 double second = 7.5 * cubic * inv_sq - 1.5 * (r.x * two.trace[0] + r.y * two.trace[1] + r.z * two.trace[2]);
-                sum += (r.x * m.n[0] + r.y * m.n[1] + r.z * m.n[2] + m.trace - 3 * quadratic * inv_sq + second * inv_sq) *
-                       inv_cube / (4 * M_PI);
+                double dipole = r.x * m.n[0][c] + r.y * m.n[1][c] + r.z * m.n[2][c];
+                sum += (dipole + m.trace[c] - 3 * quadratic * inv_sq + second * inv_sq) * inv_cube / (4 * M_PI);
             } else if (node.child[c] < 0) {
                 const int32_t *faces = &s.leaf_faces[size_t(~node.child[c]) * kWide];
                 for (int i = 0; i < kWide && faces[i] >= 0; ++i)
@@ -144,18 +144,45 @@ double exact_winding(const Scene &s, Vec p) {
     return sum;
 }
 
-constexpr float kFastBeta = 2.0f;
-constexpr double kFastDoubt = 0.08;   // of the f32 far fields at kFastBeta
-constexpr double kCarefulBeta = 4;
+// Estimates of the winding number, each better and dearer than the one before, and how far from one half each must be to
+// decide: about four times the worst error seen on real meshes (tests/geometry/test_winding_errors.py).
+struct Estimate {
+    float opening, spread, doubt;
+};
+constexpr Estimate kPackets[] = {{1.7f, 6, 0.2f}, {3.5f, 30, 0.03f}};
 constexpr double kCarefulDoubt = 5e-3;
+constexpr double kTooNear = 3e-5;  // f32 solid angles mean nothing this close to a triangle
 
-// Whether p lies inside, given a first estimate. Only the points that an estimate leaves in doubt are looked at again.
-bool decide_inside(const Scene &s, Vec p, double estimate, double distance) {
-    bool near = distance * s.to_f32 < 3e-5;  // f32 solid angles mean nothing this close to a triangle
-    if (!near && std::fabs(estimate - 0.5) > kFastDoubt) return estimate > 0.5;
-    double w = careful_winding(s, p, kCarefulBeta);
+bool decide_carefully(const Scene &s, Vec p) {
+    double w = careful_winding(s, p);
     if (std::fabs(w - 0.5) > kCarefulDoubt) return w > 0.5;
     return exact_winding(s, p) > 0.5;
+}
+
+// Makes the distances of queries begin to end negative where the winding number exceeds one half. Only the points that one
+// estimate leaves in doubt are looked at by the next.
+void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, double *distances) {
+    std::vector<uint32_t> undecided, near;
+    std::vector<double> points;
+    std::vector<float> estimate(end - begin);
+    for (size_t k = begin; k < end; ++k) (distances[k] * s.to_f32 < kTooNear ? near : undecided).push_back(uint32_t(k));
+    for (const Estimate &e : kPackets) {
+        points.clear();
+        for (uint32_t k : undecided) points.insert(points.end(), &batch.points[3 * size_t(k)], &batch.points[3 * size_t(k)] + 3);
+        functions().winding(s, points.data(), 0, undecided.size(), e.opening, e.spread, estimate.data());
+        size_t kept = 0;
+        for (size_t i = 0; i < undecided.size(); ++i) {
+            uint32_t k = undecided[i];
+            if (std::fabs(estimate[i] - 0.5f) <= e.doubt)
+                undecided[kept++] = k;
+            else if (estimate[i] > 0.5f)
+                distances[k] = -distances[k];
+        }
+        undecided.resize(kept);
+    }
+    undecided.insert(undecided.end(), near.begin(), near.end());
+    for (uint32_t k : undecided)
+        if (decide_carefully(s, batch.point(k))) distances[k] = -distances[k];
 }
 
 Vec pseudonormal(const Scene &s, const Closest &c) {
@@ -188,7 +215,7 @@ void find_front_winding(Scene &s, int threads) {
                 const double *t = &s.triangles[9 * size_t(face[i])];
                 Vec middle = (load(t) + load(t + 3) + load(t + 6)) * (1.0 / 3);
                 // the face itself contributes nothing in its own plane, the rest of a closed surface one half
-                double w = careful_winding(s, middle, kCarefulBeta);
+                double w = careful_winding(s, middle);
                 double own = winding_of_triangle(t, middle);
                 s.front_winding[i] = int32_t(std::lround(w - own - 0.5));
             }
@@ -199,47 +226,39 @@ void find_front_winding(Scene &s, int threads) {
     s.front_known = true;
 }
 
-void sign_by_pseudonormal(Scene &s, const Batch &batch, const Aligned<Closest> &found, size_t P, int threads, double *out) {
+void sign_by_pseudonormal(Scene &s, const Batch &batch, const Aligned<Closest> &found, int threads, double *distances) {
     bool pieces = s.front_known;
-    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) {
-            const Closest &c = found[i];
-            bool behind = dot(load(&batch.points[3 * i]) - load(c.point), pseudonormal(s, c)) < 0;
+    parallel_for(threads, batch.size(), 4096, [&](size_t begin, size_t end, int) {
+        for (size_t k = begin; k < end; ++k) {
+            const Closest &c = found[k];
+            bool behind = dot(batch.point(k) - load(c.point), pseudonormal(s, c)) < 0;
             bool inside = behind;
             if (pieces) inside = s.front_winding[size_t(s.component[size_t(c.face)])] + (behind ? 1 : 0) >= 1;
-            if (inside) out[i] = -out[i];
+            if (inside) distances[k] = -distances[k];
         }
     });
 }
 
-void sign_by_winding(Scene &s, const Batch &batch, const Aligned<Closest> &found, size_t P, int threads, double *out) {
+void sign_by_winding(Scene &s, const Batch &batch, int threads, double *distances) {
     need_moments(s, threads);
-    std::vector<float> estimate(P);
-    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
-        functions().winding(s, batch.points.data(), batch.order.data(), begin, end, kFastBeta, estimate.data());
-        for (size_t k = begin; k < end; ++k) {
-            size_t i = batch.order[k];
-            double distance = std::sqrt(found[i].distance_sq);
-            if (decide_inside(s, load(&batch.points[3 * i]), estimate[i], distance)) out[i] = -out[i];
-        }
-    });
+    parallel_for(threads, batch.size(), kBlock,
+                 [&](size_t begin, size_t end, int) { decide_block(s, batch, begin, end, distances); });
 }
 
 // The majority of three rays, in directions that no modelled face is likely to contain.
-void sign_by_parity(Scene &s, const Batch &batch, size_t P, int threads, double *out) {
+void sign_by_parity(Scene &s, const Batch &batch, int threads, double *distances) {
     need_vertex_leaves(s, threads);
     constexpr double directions[3][3] = {
         {0.5773182, 0.4098321, 0.7061843}, {-0.3141593, 0.8660127, 0.3887211}, {0.2718282, -0.5235988, -0.8073912}};
-    parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
+    parallel_for(threads, batch.size(), kBlock, [&](size_t begin, size_t end, int) {
         for (size_t k = begin; k < end; ++k) {
-            size_t i = batch.order[k];
             int votes = 0;
             for (const auto &d : directions) {
                 Hit hit;
-                functions().rays(s, &batch.points[3 * i], d, 0, 1, RayMode::count, &hit);
+                functions().rays(s, &batch.points[3 * k], d, 0, 1, RayMode::count, &hit);
                 votes += hit.face & 1;
             }
-            if (votes >= 2) out[i] = -out[i];
+            if (votes >= 2) distances[k] = -distances[k];
         }
     });
 }
@@ -258,65 +277,67 @@ bool pseudonormals_hold(Scene &s, int threads) {
 
 void query_closest(Scene &s, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest) {
     Batch batch(s, points, P, threads);
-    Aligned<Closest> found = find_closest(s, batch, P, threads);
+    Aligned<Closest> found = find_closest(s, batch, threads);
     double unit = std::ldexp(1.0, s.exponent);
     parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) {
-            if (distances) distances[i] = std::sqrt(found[i].distance_sq) * unit;
-            if (faces) faces[i] = found[i].face;
-            if (closest)
-                for (size_t a = 0; a < 3; ++a) closest[3 * i + a] = found[i].point[a] * unit;
+        for (size_t k = begin; k < end; ++k) {
+            size_t i = batch.order[k];
+            distances[i] = std::sqrt(found[k].distance_sq) * unit;
+            faces[i] = found[k].face;
+            for (size_t a = 0; a < 3; ++a) closest[3 * i + a] = found[k].point[a] * unit;
         }
     });
 }
 
-void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threads, double *distances) {
+void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threads, double *out) {
     Batch batch(s, points, P, threads);
-    Aligned<Closest> found = find_closest(s, batch, P, threads);
-    double unit = std::ldexp(1.0, s.exponent);
+    Aligned<Closest> found = find_closest(s, batch, threads);
+    Aligned<double> distances(P);
     parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) distances[i] = std::sqrt(found[i].distance_sq) * unit;
+        for (size_t k = begin; k < end; ++k) distances[k] = std::sqrt(found[k].distance_sq);
     });
     if (sign == Sign::pseudonormal) {
         need_normals(s, threads);
         if (s.topology.closed && s.topology.oriented) std::call_once(s.front_once, [&] { find_front_winding(s, threads); });
-        sign_by_pseudonormal(s, batch, found, P, threads, distances);
+        sign_by_pseudonormal(s, batch, found, threads, distances.data());
     } else if (sign == Sign::winding) {
-        sign_by_winding(s, batch, found, P, threads, distances);
+        sign_by_winding(s, batch, threads, distances.data());
     } else if (sign == Sign::parity) {
-        sign_by_parity(s, batch, P, threads, distances);
+        sign_by_parity(s, batch, threads, distances.data());
     }
+    double unit = std::ldexp(1.0, s.exponent);
+    parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
+        for (size_t k = begin; k < end; ++k) out[batch.order[k]] = distances[k] * unit;
+    });
 }
 
 void query_winding(Scene &s, const double *points, size_t P, Winding how, int threads, double *out) {
     Batch batch(s, points, P, threads);
     if (how != Winding::exact) need_moments(s, threads);
-    if (how == Winding::rough) {
-        std::vector<float> rough(P);
-        parallel_for(threads, P, kBlock, [&](size_t begin, size_t end, int) {
-            functions().winding(s, batch.points.data(), batch.order.data(), begin, end, kFastBeta, rough.data());
-        });
-        std::copy(rough.begin(), rough.end(), out);
-        return;
-    }
-    parallel_for(threads, P, 64, [&](size_t begin, size_t end, int) {
-        for (size_t k = begin; k < end; ++k) {
-            size_t i = batch.order[k];
-            Vec p = load(&batch.points[3 * i]);
-            out[i] = how == Winding::exact ? exact_winding(s, p) : careful_winding(s, p, kCarefulBeta);
+    bool packets = how == Winding::rough || how == Winding::better;
+    std::vector<float> estimate(packets ? P : 0);
+    parallel_for(threads, P, packets ? kBlock : 64, [&](size_t begin, size_t end, int) {
+        if (packets) {
+            const Estimate &e = kPackets[how == Winding::rough ? 0 : 1];
+            functions().winding(s, batch.points.data(), begin, end, e.opening, e.spread, estimate.data());
         }
+        for (size_t k = begin; k < end; ++k)
+            out[batch.order[k]] = packets ? double(estimate[k])
+                                  : how == Winding::exact ? exact_winding(s, batch.point(k))
+                                                          : careful_winding(s, batch.point(k));
     });
 }
 
 void query_rays(Scene &s, const double *origins, const double *directions, size_t R, RayMode mode, int threads, double *t,
                 int64_t *faces) {
     need_vertex_leaves(s, threads);
-    Aligned<double> scaled;
-    scale_points(s, origins, R, threads, scaled);
-    double unit = std::ldexp(1.0, s.exponent);
-    parallel_for(threads, R, 256, [&](size_t begin, size_t end, int) {
-        Hit hits[256];
-        functions().rays(s, scaled.data() + 3 * begin, directions + 3 * begin, 0, end - begin, mode, hits);
+    double unit = std::ldexp(1.0, s.exponent), per_unit = 1 / unit;
+    constexpr size_t block = 256;
+    parallel_for(threads, R, block, [&](size_t begin, size_t end, int) {
+        Hit hits[block];
+        double scaled[3 * block];
+        for (size_t i = 3 * begin; i < 3 * end; ++i) scaled[i - 3 * begin] = origins[i] * per_unit;
+        functions().rays(s, scaled, directions + 3 * begin, 0, end - begin, mode, hits);
         for (size_t i = begin; i < end; ++i) {
             if (t) t[i] = hits[i - begin].t * unit;
             faces[i] = hits[i - begin].face;
@@ -331,15 +352,15 @@ void query_all_hits(Scene &s, const double *origins, const double *directions, s
     start.assign(R + 1, 0);
     for (size_t i = 0; i < R; ++i) start[i + 1] = start[i] + counts[i];
     std::vector<Hit> hits(size_t(start[R]), Hit{INFINITY, -1});
-    Aligned<double> scaled;
-    scale_points(s, origins, R, threads, scaled);
+    double unit = std::ldexp(1.0, s.exponent);
+    Aligned<double> scaled(3 * R);
+    for (size_t i = 0; i < 3 * R; ++i) scaled[i] = origins[i] / unit;
     parallel_for(threads, R, 256, [&](size_t begin, size_t end, int) {
         functions().all_hits(s, scaled.data(), directions, begin, end, start.data(), hits.data());
         for (size_t i = begin; i < end; ++i)
             std::sort(hits.begin() + start[i], hits.begin() + start[i + 1],
                       [](const Hit &a, const Hit &b) { return a.t < b.t || (a.t == b.t && a.face < b.face); });
     });
-    double unit = std::ldexp(1.0, s.exponent);
     t.resize(hits.size()), faces.resize(hits.size());
     for (size_t i = 0; i < hits.size(); ++i) t[i] = hits[i].t * unit, faces[i] = hits[i].face;
 }

@@ -4,7 +4,7 @@
 
 namespace shapetool {
 
-enum class Winding { rough, fast, exact };  // f32 packets; f64 far fields; every triangle
+enum class Winding { rough, better, fast, exact };  // two of f32 packets; f64 far fields; every triangle
 enum class Sign { unsigned_, pseudonormal, winding, parity };
 
 // points: P x 3 in the mesh's own units. Any output may be null.

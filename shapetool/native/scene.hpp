@@ -62,14 +62,10 @@ struct alignas(64) VertexLeaf {
     int32_t unused[7];
 };
 
-// Far field of one child for the winding number: dipole n and first moment q (symmetric: xx yy zz xy xz yz) about c.
-struct Moment {
-    float c[3], radius_sq;
-    float n[3], area;
-    float q[6], trace, unused;
-};
+// Far fields of a node's children for the winding number: dipole n and first moment q (symmetric: xx yy zz xy xz yz) about
+// c, a point that no part of the child is farther from than radius. An empty child has radius infinity.
 struct alignas(64) NodeMoments {
-    Moment child[kWide];
+    float c[3][kWide], radius[kWide], n[3][kWide], q[6][kWide], trace[kWide];
 };
 // The second moment, for estimates that have to be better: its cubic form (xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz), and
 // the vector that its traces add up to.
@@ -135,13 +131,14 @@ struct Hit {
 
 enum class RayMode { first, any, count };
 
-// One table for each instruction set; `queries` are in units of 2^-exponent.
+// One table for each instruction set; queries and origins are in units of 2^-exponent, neighbours in the array near each
+// other in space.
 struct Functions {
     const char *name;
-    void (*closest)(const Scene &, const double *queries, const uint32_t *order, size_t begin, size_t end, Closest *out);
-    // Winding numbers of packets by f32 far fields; error says how far off the result may be.
-    void (*winding)(const Scene &, const double *queries, const uint32_t *order, size_t begin, size_t end, float beta,
-                    float *out);
+    void (*closest)(const Scene &, const double *queries, size_t begin, size_t end, Closest *out);
+    // Winding numbers of packets by f32 far fields. A child is far when its centre is `opening` of its radii away; from
+    // `spread` packet radii on, the packet shares one value and gradient.
+    void (*winding)(const Scene &, const double *queries, size_t begin, size_t end, float opening, float spread, float *out);
     void (*rays)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end, RayMode,
                  Hit *out);
     // Every crossing of ray i to out[start[i]] and on, as many as RayMode::count found; in no order.

@@ -13,7 +13,7 @@ namespace shapetool {
 namespace {
 
 constexpr int kBins = 16;
-constexpr float kGrow = 2.5e-7f;  // more than the rounding of a coordinate within [-1, 1], so that boxes stay conservative
+constexpr float kGrow = 1.5e-6f;  // more than the rounding of a coordinate within 4, so that boxes stay conservative
 
 typedef float f4 __attribute__((vector_size(16)));
 
@@ -388,17 +388,35 @@ void need_frames(Scene &s, int threads) {
     });
 }
 
+namespace {
+
+void find_distinct(const VertexLeaf &from, FanLeaf &leaf) {
+    int32_t ids[3 * kWide];
+    leaf.distinct_count = leaf.count = 0;
+    for (int i = 0; i < kWide && from.face[i] >= 0; ++i, ++leaf.count)
+        for (int c = 0; c < 3; ++c) {
+            int32_t id = from.id[c][i];
+            int at = 0;
+            while (at < leaf.distinct_count && ids[at] != id) ++at;
+            if (at == leaf.distinct_count) {
+                ids[leaf.distinct_count++] = id;
+                for (int a = 0; a < 3; ++a) leaf.distinct[at][a] = from.v[c][a][i];
+            }
+            leaf.corner[i][c] = uint8_t(at);
+        }
+}
+
+}  // namespace
+
 void need_vertex_leaves(Scene &s, int threads) {
     std::call_once(s.vertices_once, [&] {
         s.vertex_leaves.resize(s.leaf_count);
         parallel_for(s.face_count < 4000 ? 1 : threads, s.leaf_count, 256, [&](size_t begin, size_t end, int) {
             for (size_t l = begin; l < end; ++l) {
                 VertexLeaf &leaf = s.vertex_leaves[l];
-                leaf.count = 0;
                 for (int i = 0; i < kWide; ++i) {
                     int32_t face = s.leaf_faces[l * kWide + size_t(i)];
                     leaf.face[i] = face;
-                    leaf.count += face >= 0;
                     int32_t shown = face >= 0 ? face : s.leaf_faces[l * kWide];  // an empty lane repeats the first
                     for (int c = 0; c < 3; ++c) {
                         leaf.id[c][i] = face >= 0 ? s.faces[3 * size_t(shown) + size_t(c)] : -1;
@@ -497,8 +515,12 @@ void need_moments(Scene &s, int threads) {
     need_vertex_leaves(s, threads);
     std::call_once(s.moments_once, [&] {
         std::vector<Sums> of_leaf(s.leaf_count), of_node(s.nodes.size());
+        s.fan_leaves.resize(s.leaf_count);
         parallel_for(s.face_count < 4000 ? 1 : threads, s.leaf_count, 256, [&](size_t begin, size_t end, int) {
-            for (size_t l = begin; l < end; ++l) of_leaf[l] = sum_leaf(s, l);
+            for (size_t l = begin; l < end; ++l) {
+                of_leaf[l] = sum_leaf(s, l);
+                find_distinct(s.vertex_leaves[l], s.fan_leaves[l]);
+            }
         });
         s.moments.resize(s.nodes.size());
         s.second_moments.resize(s.nodes.size());

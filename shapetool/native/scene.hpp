@@ -43,6 +43,7 @@ struct alignas(64) Node {
     int32_t child[kWide];
     int32_t count;
     int32_t unused[7];
+    const float *row(int i) const { return reinterpret_cast<const float *>(this) + i * kWide; }  // lo x y z, hi x y z
 };
 
 // Eight triangles, each in a frame of its own: origin at the start of its longest edge, x along it, the third vertex at
@@ -56,10 +57,15 @@ struct alignas(64) FrameLeaf {
 // The same eight triangles as vertices.
 struct alignas(64) VertexLeaf {
     float v[3][3][kWide];  // [corner][axis][lane]
-    int32_t id[3][kWide];
     int32_t face[kWide];
-    int32_t count;
-    int32_t unused[7];
+    int32_t id[3][kWide];
+};
+
+// And once more as their distinct vertices: what neighbours share is computed once.
+struct alignas(64) FanLeaf {
+    float distinct[3 * kWide][3];
+    uint8_t corner[kWide][4];  // of a triangle: where its vertices stand in `distinct`
+    int32_t distinct_count, count;
 };
 
 // Far fields of a node's children for the winding number: dipole n and first moment q (symmetric: xx yy zz xy xz yz) about
@@ -105,6 +111,7 @@ struct Scene {
     std::once_flag frames_once, vertices_once, moments_once, topology_once, normals_once, intersections_once, front_once;
     Aligned<FrameLeaf> frames;
     Aligned<VertexLeaf> vertex_leaves;
+    Aligned<FanLeaf> fan_leaves;
     Aligned<NodeMoments> moments;
     Aligned<NodeSecondMoments> second_moments;
     Topology topology;

@@ -14,7 +14,8 @@ def winding_number(
     beside an opening.
 
     The fast form takes far triangles together, by their moments up to second order; the worst error measured on real
-    meshes was 2e-4. `exact` sums every triangle's solid angle. On the surface itself the value is the mean of both sides.
+    meshes was 2e-4. `exact` sums every triangle's solid angle. On the surface itself the value is the mean of its two
+    sides.
 
     Raises:
         MeshError: no face, or a point that is not finite.

@@ -161,7 +161,16 @@ def _fill(job: Job, layout: Layout, options: Options, report: Path, earlier: Pat
     stopped = stop.reason or ("max-failures" if schedule.too_many else None)
     if all(layout.published(shard) for shard in shards):
         stopped = None
+    if stopped is None:
+        _drop_spools(layout, shards)
     return Summary(layout.folder, report, total, counts, len(schedule.decided), len(plans), stopped)
+
+
+def _drop_spools(layout: Layout, shards: range) -> None:
+    """Removes what two runs of one folder, at once, left of shards that are published."""
+    for path in (layout.folder / STATE / "spool").glob("[0-9]*"):
+        if path.name.isdigit() and int(path.name) // layout.per_shard in shards:
+            path.unlink(missing_ok=True)
 
 
 def _plan(

@@ -13,6 +13,7 @@ namespace shapetool {
 namespace {
 
 constexpr int kBins = 16;
+constexpr int kBalancedBelow = 40;  // from this depth on ranges are halved: no mesh outgrows the stack of a search
 constexpr float kGrow = 1.5e-6f;  // more than the rounding of a coordinate within 4, so that boxes stay conservative
 
 typedef float f4 __attribute__((vector_size(16)));
@@ -136,7 +137,7 @@ void split(Primitive *p, const Range &r, Range &left, Range &right) {
 }
 
 // Cuts the range with the largest surface until there are eight children or nothing left to cut.
-int make_children(Primitive *p, const Range &whole, Range *children) {
+int make_children(Primitive *p, const Range &whole, Range *children, int depth) {
     int n = 1;
     children[0] = whole;
     while (n < kWide) {
@@ -147,7 +148,7 @@ int make_children(Primitive *p, const Range &whole, Range *children) {
                 area = children[i].box.half_area(), worst = i;
         if (worst < 0) break;
         Range left, right;
-        if (children[worst].size() <= 3 * kWide)
+        if (children[worst].size() <= 3 * kWide || depth > kBalancedBelow)
             split_by_count(p, children[worst], left, right);
         else
             split(p, children[worst], left, right);
@@ -175,11 +176,11 @@ Node empty_node() {
     return node;
 }
 
-int32_t build_part(Primitive *p, const Range &r, Part &part) {
+int32_t build_part(Primitive *p, const Range &r, Part &part, int depth) {
     int32_t index = int32_t(part.nodes.size());
     part.nodes.push_back(empty_node());
     Range children[kWide];
-    int n = make_children(p, r, children);
+    int n = make_children(p, r, children, depth);
     part.nodes[index].count = n;
     for (int i = 0; i < n; ++i) {
         int32_t child;
@@ -187,7 +188,7 @@ int32_t build_part(Primitive *p, const Range &r, Part &part) {
             child = ~int32_t(part.leaves.size());
             part.leaves.push_back(children[i]);
         } else {
-            child = build_part(p, children[i], part);
+            child = build_part(p, children[i], part, depth + 1);
         }
         set_child(part.nodes[index], i, children[i], child);
     }
@@ -231,7 +232,7 @@ void build_tree(Scene &s, int threads) {
         int32_t index = int32_t(top.nodes.size());
         top.nodes.push_back(empty_node());
         Range children[kWide];
-        int n = make_children(p, r, children);
+        int n = make_children(p, r, children, 0);
         top.nodes[size_t(index)].count = n;
         for (int i = 0; i < n; ++i) {
             set_child(top.nodes[size_t(index)], i, children[i], 0);
@@ -258,7 +259,7 @@ void build_tree(Scene &s, int threads) {
             if (branches[b].size() <= uint32_t(kWide))
                 parts[b].leaves.push_back(branches[b]);
             else
-                build_part(p, branches[b], parts[b]);
+                build_part(p, branches[b], parts[b], 3);
         }
     });
     size_t nodes = top.nodes.size(), leaf_total = 0;

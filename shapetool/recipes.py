@@ -215,6 +215,8 @@ def _check_names(recipe: SdfRecipe, where: str) -> None:
         )
     if recipe.backend == "warp":
         raise ConfigError(f"{where}backend 'warp' comes with the gpu extra in a later release; use native.")
+    if recipe.backend == "pysdf" and recipe.sign not in ("auto", "parity"):
+        raise ConfigError(f"{where}backend 'pysdf' decides the sign by parity; leave --sign {recipe.sign} out.")
     for key, known in (
         ("normalize", tuple(FRAME_SIZES)),
         ("dtype", DTYPES),

@@ -63,6 +63,19 @@ def _use_config(context: Any, path: Path | None) -> Path | None:
     return path
 
 
+def _choice(option: str, choices: tuple[str, ...], later: dict[str, str]) -> Any:
+    """A callback that lets only `choices` pass; `later` says what brings the ones that are yet to come."""
+
+    def check(value: str) -> str:
+        if value in later:
+            raise ConfigError(f"{option} {value}: comes with {later[value]} in a later version. Use {choices[0]}.")
+        if value not in choices:
+            raise ConfigError(f"{option} {value}: expected {' or '.join([*choices, *later])}.")
+        return value
+
+    return check
+
+
 def show_version(asked: bool) -> bool:
     """Eager callback: prints the version and leaves."""
     if asked:
@@ -81,11 +94,18 @@ Inputs = Annotated[
 ]
 Out = Annotated[
     Path,
-    typer.Argument(metavar="OUT", help="One file if it ends in .h5, a dataset folder otherwise.", show_default=False),
+    typer.Argument(
+        metavar="OUT",
+        help="One file if it ends in .h5, a dataset folder otherwise.",
+        readable=False,
+        show_default=False,
+    ),
 ]
 AnyPath = Annotated[
     Path,
-    typer.Argument(metavar="PATH", help="A mesh, a shard (.h5) or a dataset folder.", show_default=False),
+    typer.Argument(
+        metavar="PATH", help="A mesh, a shard (.h5) or a dataset folder.", readable=False, show_default=False
+    ),
 ]
 Seed = Annotated[
     int,
@@ -109,6 +129,24 @@ Shard = Annotated[
         help="Do the i-th of n parts, counted from 0. Default: from the Slurm array variables. OUT is then a folder.",
         envvar="SHAPETOOL_SHARD",
         show_default=False,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda",
+        help="Where the numbers are computed; cuda comes with the gpu extra in a later version.",
+        envvar="SHAPETOOL_DEVICE",
+        callback=_choice("--device", ("auto", "cpu"), {"cuda": "the gpu extra"}),
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="local|dask",
+        help="What runs the workers; dask comes with the dask extra in a later version.",
+        envvar="SHAPETOOL_ENGINE",
+        callback=_choice("--engine", ("local",), {"dask": "the dask extra"}),
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.", allow_from_autoenv=False)]
@@ -163,6 +201,7 @@ Config = Annotated[
         envvar="SHAPETOOL_CONFIG",
         is_eager=True,
         callback=_use_config,
+        readable=False,  # that a file cannot be read is said by what reads it, with the exit code of the contract
         show_default=False,
     ),
 ]

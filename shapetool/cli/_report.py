@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from shapetool.errors import Interrupted, ShapetoolError
+from shapetool.errors import DataError, Interrupted, MeshError, ShapetoolError
 
 OK = 0
 REFUSED = 1
@@ -32,7 +32,7 @@ def exit_code(error: BaseException) -> int:
     """The exit code that the contract gives to `error`; a full or broken disk anywhere in its causes is I/O."""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return CTRL_C
-    if _disk_failed(error):
+    if _disk_failed(error) or _unreadable(error):
         return IO_FAILED
     if isinstance(error, Interrupted):
         return INTERRUPTED
@@ -49,6 +49,10 @@ def _disk_failed(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def _unreadable(error: BaseException) -> bool:
+    return isinstance(error, DataError | MeshError) and isinstance(error.__cause__, PermissionError)
 
 
 def describe(error: BaseException) -> str:

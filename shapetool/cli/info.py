@@ -9,6 +9,7 @@ from shapetool.cli import _options, _report
 def info(
     path: _options.AnyPath,
     json: _options.Json = False,
+    quiet: _options.Quiet = False,
     config: _options.Config = None,
     version: _options.Version = False,
 ) -> None:
@@ -18,7 +19,7 @@ def info(
     about = pipeline.run(path)
     if json:
         _report.data(about)
-    else:
+    elif not quiet:
         _show(about)
 
 

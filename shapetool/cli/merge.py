@@ -9,8 +9,12 @@ from shapetool.cli import _options, _report
 
 
 def merge(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A complete dataset folder.", show_default=False)],
-    out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="The file to write.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A complete dataset folder.", readable=False, show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.h5", help="The file to write.", readable=False, show_default=False)
+    ],
     overwrite: _options.Overwrite = False,
     json: _options.Json = False,
     quiet: _options.Quiet = False,

@@ -67,6 +67,8 @@ def sample_sdf(
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
     shard: _options.Shard = None,
+    device: _options.Device = "auto",
+    engine: _options.Engine = "local",
     overwrite: _options.Overwrite = False,
     dry_run: _options.DryRun = False,
     item_timeout: _options.ItemTimeout = 600.0,
@@ -106,10 +108,6 @@ def sample_sdf(
 def _run(inputs: list[str], out: Path, recipe: SdfRecipe, seed: int, options: "Options", progress: Progress) -> int:
     from shapetool.pipelines.sample_sdf import run
 
-    if recipe.backend == "pysdf" and not progress.quiet:
-        from shapetool.geometry.backends import APPROXIMATE
-
-        progress.say(APPROXIMATE)
     summary = run(inputs, out, recipe, seed=seed, options=options)
     progress.close()
     if not progress.quiet:

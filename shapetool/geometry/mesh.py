@@ -173,4 +173,4 @@ def load_mesh(path: str | Path, *, root: Path | None = None, max_bytes: int = 2 
         cleaned = clean(raw.vertices, raw.faces, merge_is_expected=source.suffix == ".stl")
         return Mesh(cleaned.vertices, cleaned.faces, tuple(raw.warnings) + tuple(cleaned.warnings))
     except MeshError as error:
-        raise MeshError(f"{shown(path)}: {error}") from None
+        raise MeshError(f"{shown(path)}: {error}") from error.__cause__

@@ -7,7 +7,7 @@ from typing import Any
 from shapetool.data.mesh_files import encode_mesh
 from shapetool.errors import ConfigError, DataError
 from shapetool.geometry import families
-from shapetool.runner.files import to_json_line, write_whole
+from shapetool.runner.files import to_json_line, writable, write_whole
 from shapetool.sampling.seed import shape_rng
 
 PARAMETERS = "parameters.jsonl"
@@ -29,7 +29,8 @@ def run(
     there with the same bytes stay; records of other families in the list stay too.
 
     Raises:
-        ConfigError: the family or the format is unknown, or `out` holds other shapes under these names.
+        ConfigError: the family or the format is unknown, or `out` holds other shapes under these names or may not be
+            written.
         DataError: the list in `out` is not one that this function wrote.
     """
     if count < 1:
@@ -41,12 +42,13 @@ def run(
     if not overwrite:
         for record, image in made:
             _check_free(out / record["file"], image)
-    out.mkdir(parents=True, exist_ok=True)
-    for record, image in made:
-        write_whole(out / record["file"], image)
     records = [record for record, _ in made]
     known |= {record["id"]: record for record in records}
-    write_whole(out / PARAMETERS, b"".join(to_json_line(known[name]) for name in sorted(known)))
+    with writable(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for record, image in made:
+            write_whole(out / record["file"], image)
+        write_whole(out / PARAMETERS, b"".join(to_json_line(known[name]) for name in sorted(known)))
     return records
 
 

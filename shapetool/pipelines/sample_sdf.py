@@ -5,15 +5,16 @@ are forked from a process that has them loaded.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from shapetool.errors import MeshError
 from shapetool.geometry.suffixes import MESH_SUFFIXES
+from shapetool.geometry.wording import plural
 from shapetool.recipes import SdfRecipe, sdf_recipe
-from shapetool.runner.items import Item, collect
-from shapetool.runner.job import Options, Record, Summary
+from shapetool.runner.items import Collection, Item, collect
+from shapetool.runner.job import Event, Options, Record, Summary
 from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 
@@ -37,7 +38,8 @@ def run(
     """
     options = options or Options()
     job = SdfJob(sdf_recipe(recipe) if isinstance(recipe, str) else recipe, seed)
-    return run_job(job, _items(inputs, job, options), Path(out), options)
+    found = _collect(inputs, job)
+    return run_job(job, found.items, Path(out), _telling(options, _notices(job, found)))
 
 
 def plan(
@@ -55,18 +57,46 @@ def plan(
     """
     options = options or Options()
     job = SdfJob(recipe, seed)
-    return preview(job, _items(inputs, job, options), Path(out), options)
+    found = _collect(inputs, job)
+    would = preview(job, found.items, Path(out), options)
+    for text in _notices(job, found):
+        options.emit("notice", text=text)
+    return would
 
 
-def _items(inputs: Sequence[str | Path], job: "SdfJob", options: Options) -> tuple[Item, ...]:
+def _collect(inputs: Sequence[str | Path], job: "SdfJob") -> Collection:
     if job.recipe.backend != "native":
         from shapetool.geometry.backends import load_backend
 
         load_backend(job.recipe.backend)
-    found = collect([str(word) for word in inputs], MESH_SUFFIXES)
+    return collect([str(word) for word in inputs], MESH_SUFFIXES)
+
+
+def _notices(job: "SdfJob", found: Collection) -> list[str]:
+    """What the user should know of a run that is not refused."""
+    notices = []
+    if job.recipe.backend == "pysdf":
+        from shapetool.geometry.backends import APPROXIMATE
+
+        notices.append(APPROXIMATE)
     if found.ignored:
-        options.emit("notice", text=f"{found.ignored} files that are no meshes by their suffix were passed over.")
-    return found.items
+        notices.append(f"{plural(found.ignored, 'file')} passed over: no mesh by the suffix.")
+    return notices
+
+
+def _telling(options: Options, notices: list[str]) -> Options:
+    """`options`, with a listener that hears the notices once the run has begun, so that a refusal stays one line."""
+    tell = options.on_event
+    if tell is None:
+        return options
+
+    def listener(event: Event) -> None:
+        tell(event)
+        if event["event"] == "start":
+            for text in notices:
+                tell({"event": "notice", "text": text})
+
+    return replace(options, on_event=listener)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,29 @@ import errno
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from shapetool.errors import ConfigError
+
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+@contextmanager
+def writable(out: Path) -> Iterator[None]:
+    """A context in which a place that may not be written is a refusal, and not a failure of the disk.
+
+    Raises:
+        ConfigError: the system does not allow writing at `out`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NOT_ALLOWED:
+            raise ConfigError(f"{out}: expected a place that can be written, but: {error.strerror}.") from error
+        raise
 
 
 def beside(path: Path) -> Path:

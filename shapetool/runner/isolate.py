@@ -97,9 +97,9 @@ def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
         text = f"out of memory: {_sentence(error, task.item)}. Raise --item-memory or simplify the mesh."
         line = report_line(task.item, "oom", text, time.perf_counter() - started, task.attempt)
     except ShapetoolError as error:
-        line = report_line(
-            task.item, "invalid", _sentence(error, task.item), time.perf_counter() - started, task.attempt
-        )
+        # A file that may not be read says nothing about the mesh in it, and `--retry failed` tries it again.
+        status = "failed" if isinstance(error.__cause__, PermissionError) else "invalid"
+        line = report_line(task.item, status, _sentence(error, task.item), time.perf_counter() - started, task.attempt)
     except BaseException as error:
         text = f"{type(error).__name__}: {_sentence(error, task.item)}"
         line = report_line(task.item, "failed", text, time.perf_counter() - started, task.attempt)

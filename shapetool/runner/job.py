@@ -51,7 +51,9 @@ class Job(Protocol):
         """Modules that the workers import once, before they are forked."""
 
     def __call__(self, item: Item, threads: int) -> Record:
-        """The record of one item. A ShapetoolError makes the item `invalid`, any other exception `failed`."""
+        """The record of one item. A ShapetoolError makes the item `invalid`, any other exception `failed`,
+        and so does a file that may not be read, as the cause of either.
+        """
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shapetool.errors import ConfigError, DataError
-from shapetool.runner.files import NOT_ALLOWED, sweep
+from shapetool.runner.files import sweep, writable
 from shapetool.runner.items import Item
 from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
 from shapetool.runner.manifest import STATE, Layout, open_layout
@@ -36,13 +36,9 @@ def run_job(job: Job, found: Sequence[Item], out: Path, options: Options) -> Sum
     """
     started = time.monotonic()
     check_options(out, options)
-    try:
+    with writable(out):
         run = _run_file if is_file(out) else _run_folder
         summary = run(job, found, out, options)
-    except OSError as error:
-        if error.errno in NOT_ALLOWED:
-            raise ConfigError(f"{out}: expected a place that can be written, but: {error.strerror}.") from error
-        raise
     summary = replace(summary, seconds=time.monotonic() - started)
     options.emit("end", out=str(out), report=str(summary.report), total=summary.total, counts=dict(summary.counts))
     return summary

@@ -27,6 +27,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (caused(DataError("cannot write"), OSError(errno.ENOSPC, "full")), 74),
         (caused(DataError("is missing"), FileNotFoundError(errno.ENOENT, "No such file")), 1),
         (PermissionError(errno.EACCES, "Permission denied"), 74),
+        (caused(MeshError("cannot be opened"), PermissionError(errno.EACCES, "Permission denied")), 74),
+        (caused(ConfigError("cannot be written"), PermissionError(errno.EACCES, "Permission denied")), 1),
         (Interrupted("stopped"), 75),
         (KeyboardInterrupt(), 130),
         (typer.Abort(), 130),

@@ -39,6 +39,8 @@ def test_info_prints_a_table_on_stdout(folder, capsys):
     out = capsys.readouterr().out
     assert "points" in out
     assert "(2000, 3)" in out
+    assert main(["info", str(folder), "-q"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_info_of_a_mesh_tells_its_faces(tmp_path, capsys):

@@ -1,12 +1,13 @@
 """Every line of "Bad input": one report line with status and reason, exit code 3, everything else done."""
 
-import os
 import re
 import resource
 import signal
 import struct
+import subprocess
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from shapetool.cli.app import main
 from shapetool.data.shards import open_dataset
 from tests.pipelines.test_sample_sdf import BOX_FACES, FEW, report, shapetool, write_box
+from tests.rights import heed_permissions
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 
@@ -133,6 +135,11 @@ def test_words_that_mean_nothing_are_refused(tmp_path: Path, one_line: Callable[
     assert "did you mean 'deepsdf-code'" in one_line("box.obj", "o.h5", "--recipe", "deepsdf-cod")
     assert "repair" in one_line("box.obj", "o.h5", "--sign", "flood")
     assert "gpu extra" in one_line("box.obj", "o.h5", "--backend", "warp")
+    assert "gpu extra" in one_line("box.obj", "o.h5", "--device", "cuda")
+    assert "auto or cpu" in one_line("box.obj", "o.h5", "--device", "tpu")
+    assert "dask extra" in one_line("box.obj", "o.h5", "--engine", "dask")
+    assert "local or dask" in one_line("box.obj", "o.h5", "--engine", "slurm")
+    assert "by parity" in one_line("box.obj", "o.h5", "--backend", "pysdf", "--sign", "winding")
     assert "--item-memory" in one_line("box.obj", "o.h5", "--item-memory", "lots")
     assert "--retry" in one_line("box.obj", "o.h5", "--retry", "everything")
     assert "--shard" in one_line("box.obj", "o", "--shard", "3/3")
@@ -151,15 +158,94 @@ def test_an_output_with_other_settings_is_refused_and_the_difference_named(
         assert "--overwrite" in said
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, one_line: Callable[..., str]) -> None:
+def test_a_refusal_is_one_line_though_files_of_the_folder_are_passed_over(
+    tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_box(tmp_path / "in/box.obj")
+    (tmp_path / "in/notes.txt").write_text("no mesh")
+    assert main(["sample-sdf", "in", "out.h5", *FEW]) == 0
+    assert "1 file passed over" in capsys.readouterr().err
+    assert "seed 0 -> 1" in one_line("in", "out.h5", *FEW, "--seed", 1)
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path: Path, one_line: Callable[..., str]) -> None:
     write_box(tmp_path / "box.obj")
     for out in ("box.obj/out.h5", "box.obj/out"):
         assert "can be written" in one_line("box.obj", out, *FEW)
-    folder = tmp_path / "locked"
-    folder.mkdir(mode=0o555)
-    if os.access(folder, os.W_OK):
-        return  # root may write anywhere; the file in the way above has shown the refusal
-    assert "can be written" in one_line("box.obj", "locked/out.h5", *FEW)
+
+
+@pytest.fixture
+def permissions(tmp_path: Path) -> Iterator[Path]:
+    """The test's folder; no program started with `heed_permissions` can write to the empty folder `locked` in it."""
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    write = [sys.executable, "-c", "open('locked/x', 'w')"]
+    if (
+        subprocess.run(write, check=False, capture_output=True, cwd=tmp_path, preexec_fn=heed_permissions).returncode
+        == 0
+    ):
+        pytest.skip("root cannot give up its right to write everywhere here")
+    yield tmp_path
+    locked.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sample-sdf", "box.obj", "locked/out.h5", *FEW),
+        ("sample-sdf", "box.obj", "locked/out", *FEW),
+        ("make-shapes", "box", "locked"),
+        ("make-shapes", "box", "locked/shapes"),
+        ("merge", "set", "locked/all.h5"),
+    ],
+    ids=lambda words: f"{words[0]} {words[2]}",
+)
+def test_a_read_only_folder_is_one_line_and_exit_1(permissions: Path, words: tuple[str, ...]) -> None:
+    write_box(permissions / "box.obj")
+    if words[0] == "merge":
+        shapetool("sample-sdf", "box.obj", "set", *FEW, expect=0, cwd=permissions)
+    done = shapetool(*words, expect=1, cwd=permissions, preexec_fn=heed_permissions)
+    assert done.stderr.startswith(f"shapetool: error: {words[2]}: expected a place that can be written, but")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert list((permissions / "locked").iterdir()) == []
+
+
+def test_what_is_finished_in_a_read_only_folder_needs_no_writing(permissions: Path) -> None:
+    write_box(permissions / "box.obj")
+    (permissions / "locked").chmod(0o755)
+    for out in ("locked/out.h5", "locked/out"):
+        shapetool("sample-sdf", "box.obj", out, *FEW, expect=0, cwd=permissions)
+    for path in (permissions / "locked", *(permissions / "locked").rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for out in ("locked/out.h5", "locked/out"):
+        done = shapetool("sample-sdf", "box.obj", out, *FEW, expect=0, cwd=permissions, preexec_fn=heed_permissions)
+        assert "nothing left to do" in done.stderr
+    for path in (permissions / "locked").rglob("*"):
+        path.chmod(0o755)
+
+
+def test_a_mesh_that_may_not_be_read_costs_itself_and_is_done_when_it_may(permissions: Path) -> None:
+    for name in ("good", "bad"):
+        write_box(permissions / f"in/{name}.obj")
+    (permissions / "in/bad.obj").chmod(0)
+    shapetool("sample-sdf", "in", "out", *FEW, expect=3, cwd=permissions, preexec_fn=heed_permissions)
+    lines = report(permissions / "out/report.jsonl")
+    assert {name: line["status"] for name, line in lines.items()} == {"good": "ok", "bad": "failed"}
+    assert "Permission denied" in lines["bad"]["error"]
+    (permissions / "in/bad.obj").chmod(0o644)
+    shapetool("sample-sdf", "in", "out", *FEW, "--retry", "failed", expect=0, cwd=permissions)
+    assert list(open_dataset(permissions / "out").shape_ids) == ["bad", "good"]
+
+
+@pytest.mark.parametrize("name", ["secret.obj", "secret.h5"])
+def test_a_path_that_may_not_be_read_is_one_line_and_exit_74(permissions: Path, name: str) -> None:
+    write_box(permissions / name)
+    (permissions / name).chmod(0)
+    done = shapetool("info", name, expect=74, cwd=permissions, preexec_fn=heed_permissions)
+    assert name in done.stderr
+    assert "Permission denied" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def small_files_only() -> None:

@@ -81,7 +81,7 @@ def refuse_outside(path: Path, root: Path) -> None:
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise MeshError(f"the file cannot be found: {reason(error)}") from None
+        raise MeshError(f"the file cannot be found: {reason(error)}") from error
     if not target.is_relative_to(root.resolve()):
         raise MeshError(
             f"expected a file below {shown(root)}, but the path leads to {shown(target)}. Copy it into the folder."
@@ -97,7 +97,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as error:
-        raise MeshError(f"the file cannot be opened: {reason(error)}") from None
+        raise MeshError(f"the file cannot be opened: {reason(error)}") from error
     facts = os.fstat(handle)
     if not stat.S_ISREG(facts.st_mode):
         os.close(handle)
@@ -108,7 +108,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         try:
             data = file.read(facts.st_size + 1)
         except OSError as error:
-            raise MeshError(f"the file cannot be read: {reason(error)}") from None
+            raise MeshError(f"the file cannot be read: {reason(error)}") from error
     if not data:
         raise MeshError("the file is empty (0 bytes). Export or copy it again.")
     if len(data) != facts.st_size:

@@ -15,6 +15,7 @@ from shapetool.geometry.wording import plural
 from shapetool.recipes import SdfRecipe, sdf_recipe
 from shapetool.runner.items import Collection, Item, collect
 from shapetool.runner.job import Event, Options, Record, Summary
+from shapetool.runner.pool import warm_up
 from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 
@@ -38,6 +39,7 @@ def run(
     """
     options = options or Options()
     job = SdfJob(sdf_recipe(recipe) if isinstance(recipe, str) else recipe, seed)
+    warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
     found = _collect(inputs, job)
     return run_job(job, found.items, Path(out), _telling(options, _notices(job, found)))
 

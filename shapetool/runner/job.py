@@ -14,7 +14,7 @@ RETRIES = {
     "timeout": frozenset({"timeout"}),
     "all": frozenset({"skipped", "invalid", "failed", "timeout", "crashed", "oom"}),
 }
-SHARD_BYTES = 128 << 20
+SHARD_BYTES = 64 << 20
 Event = dict[str, Any]
 
 
@@ -104,7 +104,7 @@ class Summary:
 
 
 def shapes_per_shard(bytes_per_shape: int) -> int:
-    """How many items share a shard: as many as fill about 128 MiB. Nothing of the machine or the run decides it."""
+    """How many items share a shard: as many as fill about 64 MiB. Nothing of the machine or the run decides it."""
     return max(1, SHARD_BYTES // max(1, bytes_per_shape))
 
 

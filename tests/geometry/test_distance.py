@@ -56,6 +56,15 @@ def test_distances_to_slivers_are_those_of_brute_force(thinness):
     np.testing.assert_allclose(distances, naive.brute_distance(vertices, faces, points), rtol=0, atol=5e-8)
 
 
+def test_triangles_too_small_for_the_scene_hide_no_others():
+    rng = np.random.default_rng(0)
+    corners = 10.0 ** rng.uniform(-30, 0, (5000, 1, 3)) * (1 + 1e-3 * rng.normal(size=(5000, 3, 3)))
+    vertices, faces = corners.reshape(-1, 3), np.arange(15000).reshape(-1, 3)
+    points = 0.5 * rng.normal(size=(300, 3))
+    distances, _, _ = closest_point(Mesh(vertices, faces), points)
+    np.testing.assert_allclose(distances, naive.brute_distance(vertices, faces, points), rtol=1e-12)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e39, 1e90])
 @pytest.mark.parametrize("shift", [0.0, 1000.0])
 def test_scaling_and_moving_a_mesh_scales_its_distances(scale, shift):

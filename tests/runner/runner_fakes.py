@@ -20,7 +20,7 @@ class FakeJob:
     seed: int = 0
     points: int = 64
     delay: float = 0.0
-    bytes_per_shape: int = 50 << 20  # two shapes a shard
+    bytes_per_shape: int = 25 << 20  # two shapes a shard
     kind: str = "sdf"
     preload: tuple[str, ...] = ()
 

@@ -105,6 +105,10 @@ def rounds(paths: list[Path], options: argparse.Namespace, folder: Path) -> list
     contestants: dict[str, Callable[[Path], dict[str, float]]] = {
         "one worker": lambda out: {"one worker": command(inputs, options.count, 1, out / "out.h5")},
         "all workers": lambda out: {"all workers": command(inputs, options.count, options.workers, out / "out.h5")},
+        "one worker, folder": lambda out: {"one worker, folder": command(inputs, options.count, 1, out / "folder")},
+        "all workers, folder": lambda out: {
+            "all workers, folder": command(inputs, options.count, options.workers, out / "folder")
+        },
         "parts": lambda out: parts.run(out / "parts"),
     }
     for name in options.peers:
@@ -128,7 +132,9 @@ def table(medians: dict[str, float], options: argparse.Namespace) -> list[tuple[
     whole, one = medians["all workers"], medians["one worker"]
     rows = [(f"{name} script / whole command", medians[name] / whole, "x", "at least 3") for name in options.peers]
     rows.append(("one worker / (loading + kernel + writing)", one / medians["sum"], "x", "at most 1.3"))
-    rows.append((f"one worker / {options.workers} workers", one / whole, "x", "at least 1.8 with 2"))
+    rows.append((f"one worker / {options.workers} workers, one file", one / whole, "x", "at least 1.8 with 2"))
+    folders = medians["one worker, folder"] / medians["all workers, folder"]
+    rows.append((f"one worker / {options.workers} workers, a folder of shards", folders, "x", "at least 1.8 with 2"))
     return rows
 
 

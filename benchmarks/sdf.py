@@ -115,13 +115,19 @@ def ray_peers(mesh: Mesh, origins: np.ndarray, directions: np.ndarray) -> dict[s
     return calls
 
 
-def compete(calls: dict[str, Call], runs: int) -> dict[str, dict[str, object]]:
-    """Seconds of every run and the last answer of each contestant."""
+def compete(calls: dict[str, Call], runs: int, again: bool = False) -> dict[str, dict[str, object]]:
+    """Seconds of every run and the last answer of each contestant.
+
+    With `again` each is called twice in a row and the second call counts: nobody then pays for the memory that the one
+    before gave back, which matters where a call takes less than a tenth of a second.
+    """
     results: dict[str, dict[str, object]] = {name: {"seconds": []} for name in calls}
     for call in calls.values():
         call()  # once unmeasured: imports, first touches of memory
     for _ in range(runs):
         for name, call in calls.items():
+            if again:
+                call()
             start = time.perf_counter()
             answer = call()
             results[name]["seconds"].append(time.perf_counter() - start)
@@ -202,7 +208,7 @@ def main() -> None:
                 calls = ray_peers(mesh, *rays_around(options.rays, seed=1))
             else:
                 calls = distance_peers(mesh, queries(mesh, options.count, seed=0))
-            rows.append(row(name, mesh, compete(calls, options.runs)))
+            rows.append(row(name, mesh, compete(calls, options.runs, again=group == "rays")))
         report[group] = rows
         kind = "first hits" if group == "rays" else "signed distances"
         show(f"{group}: {kind}, build included, median of {options.runs}", rows)

@@ -6,11 +6,7 @@ zeros, and takes the interpreter down at exit. A file image and a plain `write` 
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import math
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from shapetool.data.atomic import remove_leftovers, write_whole
 from shapetool.data.layout import (
     DIGEST,
     LIBVER,
@@ -34,7 +31,7 @@ from shapetool.data.layout import (
 from shapetool.data.reading import Dataset, open_dataset
 from shapetool.errors import DataError
 
-__all__ = ["Dataset", "ShardBuilder", "build_shard", "open_dataset", "publish", "remove_leftovers"]
+__all__ = ["Dataset", "ShardBuilder", "build_shard", "open_dataset", "publish"]
 
 
 class ShardBuilder:
@@ -207,56 +204,4 @@ def publish(path: Path, image: bytes) -> None:
     """
     path = Path(path)
     remove_leftovers(path.parent, path.name)
-    beside = leftover_path(path)
-    try:
-        with open(beside, "wb", buffering=0) as file:
-            view = memoryview(image)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        sync_folder(path.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        if isinstance(error, OSError):
-            reason = f"{os.strerror(error.errno or 0)} while writing {len(image)} bytes"
-            raise OSError(error.errno, reason, str(path)) from error
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Nothing; returns once the names in this folder have reached the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def leftover_path(path: Path) -> Path:
-    """The file beside `path` that this process writes before renaming it; its name says whose it is."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-
-
-def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Nothing; removes unfinished files of `publish` (of one name or all) whose process on this machine is gone."""
-    start = f".{name}." if name else "."
-    for beside in Path(folder).glob(f".*.{glob.escape(socket.gethostname())}.*.tmp"):
-        if not beside.name.startswith(start):
-            continue
-        pid = beside.name.split(".")[-2]
-        if pid.isdigit() and not _is_running(int(pid)):
-            with contextlib.suppress(OSError):
-                beside.unlink()
-
-
-def _is_running(pid: int) -> bool:
-    """Whether a process with this number exists on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    write_whole(path, image)

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shapetool.data.atomic import write_whole
 from shapetool.data.mesh_files import encode_mesh
 from shapetool.errors import ConfigError, DataError
 from shapetool.geometry import families
-from shapetool.runner.files import to_json_line, writable, write_whole
+from shapetool.runner.files import to_json_line, writable
 from shapetool.sampling.seed import shape_rng
 
 PARAMETERS = "parameters.jsonl"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from shapetool import __version__
+from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError
-from shapetool.runner.files import to_json_line, write_whole
+from shapetool.runner.files import to_json_line
 from shapetool.runner.items import Item
 from shapetool.runner.job import Job, cores, shapes_per_shard
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shapetool.data.atomic import write_whole
 from shapetool.errors import DataError
-from shapetool.runner.files import write_whole
 from shapetool.runner.manifest import STATE, Layout
 from shapetool.runner.spool import read_line
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shapetool.data.atomic import write_whole
 from shapetool.errors import DataError
-from shapetool.runner.files import to_json_line, write_whole
+from shapetool.runner.files import to_json_line
 from shapetool.runner.manifest import Layout
 from shapetool.runner.spool import Ticket, read_columns, read_line
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shapetool.runner.files import beside, to_json_line
+from shapetool.data.atomic import beside
+from shapetool.runner.files import to_json_line
 
 ALIGN = 64
 _HERE = uuid.uuid4().hex

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from shapetool import __version__
-from shapetool.data.shards import ShardBuilder, build_shard, publish, remove_leftovers
+from shapetool.data.shards import ShardBuilder, build_shard, publish
 from shapetool.errors import DataError
 
 RECIPE = {"name": "uniform", "count": 600, "stds": [0.1, 0.2]}
@@ -223,15 +222,3 @@ def test_on_a_full_disk_nothing_is_left_and_a_second_try_with_room_succeeds(smal
     filler.unlink()
     publish(small_disk / "s.h5", image)
     assert (small_disk / "s.h5").read_bytes() == image
-
-
-def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    for pid in (dead.pid, 1):
-        (tmp_path / f".s.h5.{socket.gethostname()}.{pid}.tmp").write_bytes(b"half")
-    (tmp_path / f".other.h5.{socket.gethostname()}.{dead.pid}.tmp").write_bytes(b"half")
-    publish(tmp_path / "s.h5", b"whole")
-    assert len(os.listdir(tmp_path)) == 3
-    remove_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [f".s.h5.{socket.gethostname()}.1.tmp", "s.h5"]

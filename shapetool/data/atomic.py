@@ -1,0 +1,90 @@
+"""Whole files or none: a file is written beside its place under a name that says whose it is, and renamed into it."""
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: bool = False) -> bool:
+    """True if `path` now holds `data`; False if `exclusive` and another process was first.
+
+    Other processes see the old file or the new one. With `durable` it is on the disk before it has its name.
+
+    Raises:
+        OSError: the file could not be written; nothing is left behind, and an older file stands.
+    """
+    temporary = beside(path)
+    try:
+        with open(temporary, "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            if durable:
+                os.fsync(file.fileno())
+        if exclusive:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+        else:
+            os.replace(temporary, path)
+        if durable:
+            sync_folder(path.parent)
+        return True
+    except OSError as error:
+        reason = f"{os.strerror(error.errno or 0)} while writing {len(data)} bytes"
+        raise OSError(error.errno, reason, str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """None, once the names in `folder` are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def beside(path: Path) -> Path:
+    """A name next to `path` that no other process uses, here or on another machine of the same file system."""
+    pid = os.getpid()
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{pid}-{_start(pid) or 0}.tmp")
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """None; removes what `beside` named (for one name, or for all) and a process that is gone from here left behind."""
+    end = f".{socket.gethostname()}."
+    for path in folder.glob(".*.tmp"):
+        place, _, owner = path.name.removesuffix(".tmp").rpartition(end)
+        pid, _, start = owner.partition("-")
+        ours = bool(place) and pid.isdigit() and name in (None, place[1:])
+        if ours and not _is_running(int(pid), start):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_running(pid: int, start: str) -> bool:
+    """Whether the process that began at `start` still runs: not one with the same number, nor one that only waits to
+    be buried by a parent that never looks.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is not ours to signal, so it exists
+    now = _start(pid)
+    return now is None or start in ("0", now)
+
+
+def _start(pid: int) -> str | None:
+    """When a process began, in ticks since the boot; "" for one that has ended, None where the system does not tell."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return "" if state in "ZX" else fields[18]

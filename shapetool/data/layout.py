@@ -89,10 +89,17 @@ def chunk_count(shape: Sequence[int], chunks: Sequence[int]) -> int:
     return math.prod(-(-n // c) for n, c in zip(shape, chunks, strict=True))
 
 
-def create_column(file: h5py.File, column: Column, shape: tuple[int, ...], stored: np.dtype[Any]) -> h5py.Dataset:
-    """A new dataset of this shape and type, checksummed, in which what was never written reads as NaN."""
-    chunks = chunk_shape(shape)
+def create_column(
+    file: h5py.File, column: Column, shape: tuple[int, ...], stored: np.dtype[Any], *, growing: bool = False
+) -> h5py.Dataset:
+    """A new dataset of this shape and type, checksummed, in which what was never written reads as NaN.
+
+    A `growing` one takes any number of shapes, whatever `shape` says of them; a row must hold something.
+    """
+    chunks = chunk_shape((1, *shape[1:]) if growing else shape)
     extra: dict[str, Any] = {} if chunks is None else {"chunks": chunks, "fletcher32": True}
+    if growing:
+        extra["maxshape"] = (None, *shape[1:])
     if stored.kind == "f":
         extra["fillvalue"] = np.nan
     return file.create_dataset(column.name, shape, stored, **extra)

@@ -1,7 +1,7 @@
-"""One file from a dataset folder, streamed shape by shape and published in one step.
+"""One file from shards, taken in one after the other and published in one step.
 
-This is the one place where HDF5 writes to disk, for the whole may be larger than memory. The file's small parts are
-laid out in memory first and its whole length is reserved, so HDF5 never asks a full disk for more.
+This is the one place where HDF5 writes to disk, for the whole may be larger than memory. The room for what comes is
+reserved first, so HDF5 never asks a full disk for more.
 """
 
 from __future__ import annotations
@@ -10,29 +10,17 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
 
-from shapetool.data.layout import (
-    DIGEST,
-    LIBVER,
-    ROW_DIGESTS,
-    chunk_count,
-    chunk_shape,
-    columns_of,
-    create_column,
-)
-from shapetool.data.reading import Dataset, open_dataset
+from shapetool.data.atomic import beside, remove_leftovers, sync_folder
+from shapetool.data.layout import DIGEST, LIBVER, ROW_DIGESTS, chunk_count, columns_of, create_column
+from shapetool.data.reading import open_dataset
 from shapetool.data.shardfile import open_file
-from shapetool.data.shards import (
-    leftover_path,
-    remove_leftovers,
-    sync_folder,
-    write_attributes,
-    write_small_columns,
-)
+from shapetool.data.shards import write_attributes, write_small_columns
 from shapetool.errors import DataError
 
 _OF_A_FOLDER = ("shard_index", "shard_count")  # attributes that mean nothing in a file that stands alone
@@ -49,103 +37,184 @@ def merge(folder: Path, out: Path, report: Callable[[int, int], None] | None = N
     Raises: DataError where the folder is incomplete or damaged; OSError (a full disk) naming `out`. In both cases
     nothing is left behind and an older `out` stands.
     """
-    folder, out = Path(folder), Path(out)
-    dataset = open_dataset(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: expected a dataset folder, found a file. A single shard needs no merging.")
-    with dataset:
-        skeleton, size = _skeleton(dataset)
-        remove_leftovers(out.parent, out.name)
-        beside = leftover_path(out)
-        try:
-            _reserve(beside, skeleton, size)
-            _fill(beside, dataset, report)
-            os.replace(beside, out)
-            sync_folder(out.parent)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            if isinstance(error, OSError) and error.errno:
-                reason = f"{os.strerror(error.errno)} while writing {size} bytes"
-                raise OSError(error.errno, reason, str(out)) from error
-            raise
-    return len(dataset)
+    folder = Path(folder)
+    with open_dataset(folder) as dataset:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: expected a dataset folder, found a file. A single shard needs no merging.")
+        total, done = len(dataset), 0
+
+        def shape_done() -> None:
+            nonlocal done
+            done += 1
+            if report is not None:
+                report(done, total)
+
+        with Joiner(out, dataset.kind) as joiner:
+            for path, _, _ in dataset.shards:
+                joiner.add(path, shape_done)
+            return joiner.publish()
 
 
-def _skeleton(dataset: Dataset) -> tuple[bytes, int]:
-    """The merged file without its samples, and the bytes that the whole takes at most."""
-    columns = columns_of(dataset.kind)
-    held, digests, attributes = _small_parts(dataset)
-    with h5py.File.in_memory(libver=LIBVER) as file:
-        size = _ROOM
-        for column in columns:
-            if column.is_small:
-                continue
-            stored, row_shape = dataset.shapes[column.name]
-            shape, kind = (len(dataset), *row_shape), np.dtype(stored)
-            create_column(file, column, shape, kind)
-            chunks = chunk_shape(shape)
-            if chunks is not None:
-                size += chunk_count(shape, chunks) * (int(np.prod(chunks)) * kind.itemsize + 4 + _INDEX_BYTES)
-        write_small_columns(file, columns, held)
-        write_attributes(file, attributes, digests)
-        file.flush()
-        image: bytes = file.id.get_file_image()
-    return image, size + len(image)
+class Joiner:
+    """A file that grows shard by shard and appears under its name when it is published.
 
-
-def _small_parts(dataset: Dataset) -> tuple[dict[str, list[Any]], list[str], dict[str, Any]]:
-    """The small columns of all shards, their row digests, and the root attributes of the merged file."""
-    names = [column.name for column in columns_of(dataset.kind) if column.is_small]
-    held: dict[str, list[Any]] = {name: [] for name in names}
-    digests: list[str] = []
-    attributes: dict[str, Any] = {}
-    for path, rows, _ in dataset.shards:
-        with open_file(path) as file:
-            attributes = attributes or dict(file.attrs)
-            for name in names:
-                held[name].extend(file[name][...])
-            if ROW_DIGESTS not in file or DIGEST not in file.attrs:
-                raise DataError(f"{path}: expected the digests of its {rows} shapes, found none. Make the shard again.")
-            digests.extend(file[ROW_DIGESTS].asstr()[...].tolist())
-    return held, digests, {k: v for k, v in attributes.items() if k not in (*_OF_A_FOLDER, DIGEST)}
-
-
-def _reserve(path: Path, start: bytes, size: int) -> None:
-    """Nothing; makes a file of `size` bytes that begins with `start` and whose room on the disk is taken.
-
-    Raises: OSError (ENOSPC) where there is not that much room.
+    The bytes depend on the shards and their order, not on when they came. Every method raises OSError naming the file
+    when there is no room for it; used in a `with`, nothing is left behind unless it was published.
     """
-    with open(path, "wb") as file:
-        file.write(start)
-        file.flush()
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            for begin in range(len(start), size, _ROOM):
-                file.write(bytes(min(_ROOM, size - begin)))
+
+    def __init__(self, out: Path, kind: str) -> None:
+        self._out = Path(out)
+        self._beside = beside(self._out)
+        self._columns = columns_of(kind)
+        self._held: dict[str, list[Any]] = {column.name: [] for column in self._columns if column.is_small}
+        self._digests: list[str] = []
+        self._attributes: dict[str, Any] = {}
+        self._rows: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        self._file: h5py.File | None = None
+        self._reserved = 0
+
+    def __enter__(self) -> Joiner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+    def add(self, path: Path, shape_done: Callable[[], None] = lambda: None) -> None:
+        """None, once the shapes of a shard are behind those that came before.
+
+        Raises: DataError where the shard is damaged or differs in its samples' types from those before.
+        """
+        with open_file(path) as source:
+            self._take_small(source, path)
+            rows = len(source[self._columns[0].name])
+            found = {name: (source[name].dtype, source[name].shape[1:]) for name in self._large()}
+            if not rows:
+                self._rows = self._rows or found
+                return
+            if self._file is None:
+                self._rows = found
+                self._begin()
+            if found != self._rows:
+                raise DataError(f"{path}: expected samples as in the shards before, {self._rows}, found {found}.")
+            self._reserve(rows * self._bytes_per_row())
+            self._copy(source, rows, shape_done)
+
+    def publish(self) -> int:
+        """The number of shapes, once the file is on the disk under its name."""
+        if self._file is None:
+            self._begin()
+        assert self._file is not None
+        shapes = len(self._digests)
+        self._reserve(2 * sum(np.asarray(values).nbytes for values in (*self._held.values(), self._digests)))
+        for column in self._columns:
+            if not column.is_small and column.name not in self._file:
+                stored, row = self._rows[column.name]
+                create_column(self._file, column, (shapes, *row), stored)
+        write_small_columns(self._file, self._columns, self._held)
+        write_attributes(self._file, self._attributes, self._digests)
+        self._file.close()
+        self._file = None
+        self.sync()
+        os.replace(self._beside, self._out)
+        sync_folder(self._out.parent)
+        return shapes
+
+    def sync(self) -> None:
+        """None, once what was added so far is on the disk."""
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self._beside, os.O_RDWR)
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                raise self._failure(error) from error
+            finally:
+                os.close(descriptor)
+
+    def discard(self) -> None:
+        """None; removes what was not published."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        with contextlib.suppress(OSError):
+            self._beside.unlink(missing_ok=True)
+
+    def _large(self) -> list[str]:
+        return [column.name for column in self._columns if not column.is_small]
+
+    def _take_small(self, source: h5py.File, path: Path) -> None:
+        """Keeps a shard's small columns, row digests and, of the first one, the root attributes."""
+        if ROW_DIGESTS not in source or DIGEST not in source.attrs:
+            raise DataError(f"{path}: expected the digest of each of its shapes, found none. Make the shard again.")
+        self._attributes = self._attributes or {
+            name: value for name, value in source.attrs.items() if name not in (*_OF_A_FOLDER, DIGEST)
+        }
+        for name, held in self._held.items():
+            held.extend(source[name][...])
+        self._digests.extend(source[ROW_DIGESTS].asstr()[...].tolist())
+
+    def _begin(self) -> None:
+        """Makes the file, with columns that are to grow; one that holds nothing is made at the end."""
+        with h5py.File.in_memory(libver=LIBVER) as file:
+            for column in self._columns:
+                if column.name in self._rows and 0 not in self._rows[column.name][1]:
+                    stored, row = self._rows[column.name]
+                    create_column(file, column, (0, *row), stored, growing=True)
             file.flush()
-            os.fsync(file.fileno())
+            image: bytes = file.id.get_file_image()
+        remove_leftovers(self._out.parent, self._out.name)
+        try:
+            self._beside.write_bytes(image)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._reserve(len(image) + _ROOM)
+        self._file = h5py.File(self._beside, "r+", libver=LIBVER, locking=False)
 
+    def _bytes_per_row(self) -> int:
+        """What one shape takes in the file at most."""
+        assert self._file is not None
+        size = 0
+        for name in self._large():
+            if name in self._file:
+                dataset = self._file[name]
+                count = chunk_count((1, *dataset.shape[1:]), dataset.chunks)
+                size += count * (int(np.prod(dataset.chunks)) * dataset.dtype.itemsize + 4 + _INDEX_BYTES)
+        return size
 
-def _fill(path: Path, dataset: Dataset, report: Callable[[int, int], None] | None) -> None:
-    """Nothing; copies the samples into the file, cut to its true length at the end, and sends it to the disk."""
-    large = [column.name for column in columns_of(dataset.kind) if not column.is_small]
-    done = 0
-    with h5py.File(path, "r+", libver=LIBVER, locking=False) as file:
-        for source_path, rows, _ in dataset.shards:
-            with open_file(source_path) as source:
-                for row in range(rows):
-                    for name in large:
-                        copy_row(source[name], row, file[name], done)
-                    done += 1
-                    if report is not None:
-                        report(done, len(dataset))
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _reserve(self, size: int) -> None:
+        """Makes sure of the disk's room for `size` more bytes."""
+        if not size:
+            return
+        end = self._reserved + size
+        try:
+            with open(self._beside, "r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), self._reserved, size)
+                else:
+                    file.seek(0, os.SEEK_END)
+                    for begin in range(file.tell(), end, _ROOM):
+                        file.write(bytes(min(_ROOM, end - begin)))
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise self._failure(error) from error
+        self._reserved = end
+
+    def _copy(self, source: h5py.File, rows: int, shape_done: Callable[[], None]) -> None:
+        assert self._file is not None
+        grown = [name for name in self._large() if name in self._file]
+        first = len(self._digests) - rows
+        for name in grown:
+            self._file[name].resize(first + rows, axis=0)
+        for row in range(rows):
+            for name in grown:
+                copy_row(source[name], row, self._file[name], first + row)
+            shape_done()
+
+    def _failure(self, error: OSError) -> OSError:
+        reason = f"{os.strerror(error.errno or 0)} while writing {self._reserved} bytes"
+        return OSError(error.errno, reason, str(self._out))
 
 
 def copy_row(source: h5py.Dataset, row: int, target: h5py.Dataset, target_row: int) -> None:
@@ -153,8 +222,6 @@ def copy_row(source: h5py.Dataset, row: int, target: h5py.Dataset, target_row: i
 
     A third of the time of reading and writing the values; what was damaged stays recognisable as damaged.
     """
-    if 0 in target.shape:
-        return
     if source.chunks != target.chunks or not _is_only_checksummed(source):
         target[target_row] = source[row]  # a shard that some tool has repacked
         return

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from shapetool.data.atomic import remove_leftovers
 from shapetool.errors import ConfigError, DataError
-from shapetool.runner.files import sweep, writable
+from shapetool.runner.files import writable
 from shapetool.runner.items import Item
 from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
 from shapetool.runner.manifest import STATE, Layout, open_layout
@@ -17,7 +18,7 @@ from shapetool.runner.pool import warm_up
 from shapetool.runner.report import combine, read_report
 from shapetool.runner.schedule import Schedule, ShardPlan
 from shapetool.runner.signals import listening
-from shapetool.runner.single import finished_lines, join, made_like, reopen, report_item
+from shapetool.runner.single import Joining, finished_lines, made_like, reopen, report_item
 
 REPORT_SECONDS = 30.0
 
@@ -98,7 +99,7 @@ def _run_folder(job: Job, found: Sequence[Item], out: Path, options: Options) ->
         warm_up(job.preload)
     layout = open_layout(out, found, job)
     _compare_inputs(layout.items, found, options)
-    return _fill(job, layout, options, report_path(out), None)
+    return _fill(job, layout, options, report_path(out))
 
 
 def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
@@ -117,9 +118,11 @@ def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> S
     earlier = out if not options.overwrite and out.exists() and made_like(out, job) else None
     layout = replace(open_layout(folder, found, job), stands_alone=True)
     _compare_inputs(layout.items, found, options)
-    summary = _fill(job, layout, options, folder / "report.jsonl", earlier)
+    with Joining(layout, out, job.kind) as joining:
+        summary = _fill(job, layout, options, folder / "report.jsonl", earlier, joining.published)
+        if summary.stopped is None:
+            joining.finish()
     if summary.stopped is None:
-        join(layout, out)
         os.replace(folder / "report.jsonl", report)
         os.replace(folder, _bin(folder))
         _empty_bin(folder)
@@ -127,12 +130,18 @@ def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> S
     return replace(summary, out=out)
 
 
-def _fill(job: Job, layout: Layout, options: Options, report: Path, earlier: Path | None) -> Summary:
-    """Publishes the missing shards of `layout` that belong to this part."""
+def _fill(
+    job: Job,
+    layout: Layout,
+    options: Options,
+    report: Path,
+    earlier: Path | None = None,
+    published: Callable[[int], None] = lambda shard: None,
+) -> Summary:
+    """Publishes the missing shards of `layout` that belong to this part; `published` is told of each that is there."""
     part, parts = options.shard or (0, 1)
     shards = range(part, layout.shard_count, parts)
-    for folder in (layout.folder, layout.folder / STATE, layout.folder / STATE / "spool"):
-        sweep(folder)
+    _sweep(layout)
     plans: list[ShardPlan] = []
     counts: Counter[str] = Counter()
     for shard in shards:
@@ -140,13 +149,15 @@ def _fill(job: Job, layout: Layout, options: Options, report: Path, earlier: Pat
         counts.update(str(line["status"]) for line in standing.values())
         if plan is not None:
             plans.append(plan)
+        else:
+            published(shard)
     total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
     if plans:
         warm_up(job.preload)
     workers = max(1, min(options.workers or cores(), todo))
     threads = max(1, (options.workers or cores()) // workers)
     options.emit("start", total=total, done=total - todo, shards=len(plans), workers=workers)
-    schedule = Schedule(job, layout, plans, options, workers, threads)
+    schedule = Schedule(job, layout, plans, options, workers, threads, published)
     try:
         with listening() as stop:
             schedule.run(stop, failure_limit(options.max_failures, total), _ticking(layout, report, options))
@@ -159,7 +170,14 @@ def _fill(job: Job, layout: Layout, options: Options, report: Path, earlier: Pat
         stopped = None
     if stopped is None:
         _drop_spools(layout, shards)
+        _sweep(layout)
     return Summary(layout.folder, report, total, counts, len(schedule.decided), len(plans), stopped)
+
+
+def _sweep(layout: Layout) -> None:
+    """Removes half-written files of runs that were killed."""
+    for folder in (layout.folder, layout.folder / STATE, layout.folder / STATE / "spool"):
+        remove_leftovers(folder)
 
 
 def _drop_spools(layout: Layout, shards: range) -> None:

@@ -50,8 +50,16 @@ class Schedule:
     """One run over some shards of a layout."""
 
     def __init__(
-        self, job: Job, layout: Layout, plans: Sequence[ShardPlan], options: Options, workers: int, threads: int
+        self,
+        job: Job,
+        layout: Layout,
+        plans: Sequence[ShardPlan],
+        options: Options,
+        workers: int,
+        threads: int,
+        published: Callable[[int], None],
     ):
+        self.published = published
         self.job, self.layout, self.options = job, layout, options
         self.workers, self.threads = workers, threads
         self.plans = {plan.shard: plan for plan in plans}
@@ -170,8 +178,11 @@ class Schedule:
         elif "missing" in result:
             self._make_again(unit.shard, result["missing"])
         else:
-            path = self.layout.shard_path(unit.shard)
-            self.options.emit("shard", shard=unit.shard, path=str(path), shapes=result["shapes"])
+            self._tell_published(unit.shard, result["shapes"])
+
+    def _tell_published(self, shard: int, shapes: int | None) -> None:
+        self.options.emit("shard", shard=shard, path=str(self.layout.shard_path(shard)), shapes=shapes)
+        self.published(shard)
 
     def _suspect(self, unit: _Unit, death: str) -> None:
         """A worker died: its item is tried once more with nothing beside it before it is blamed."""
@@ -201,7 +212,7 @@ class Schedule:
     def _make_again(self, shard: int, missing: Sequence[int]) -> None:
         """Spools are gone: another run published this shard at the same time, or somebody cleaned up."""
         if self.layout.published(shard) and not self.plans[shard].kept:
-            self.options.emit("shard", shard=shard, path=str(self.layout.shard_path(shard)), shapes=None)
+            self._tell_published(shard, None)
             return
         self.rebuilt[shard] += 1
         if self.rebuilt[shard] > PUBLISH_ATTEMPTS:

@@ -4,27 +4,77 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shapetool.data.atomic import sync_folder, write_whole
 from shapetool.errors import ConfigError, DataError
-from shapetool.runner.files import sync_folder, to_json_line, write_whole
+from shapetool.runner.files import to_json_line
 from shapetool.runner.items import Item
 from shapetool.runner.job import Job, shapes_per_shard
 from shapetool.runner.manifest import STATE, Layout, compare, describe, manifest_text
 from shapetool.runner.report import read_report
 
 
-def join(layout: Layout, out: Path) -> None:
-    """None, once the shards are one file named `out`; a single shard is that file already and is moved."""
-    if layout.shard_count == 1:
-        os.replace(layout.shard_path(0), out)
-        sync_folder(out.parent)
-        return
-    from shapetool.data.merge import merge
+class Joining:
+    """One file that shards go into as they are published, in a thread of its own, while workers make the next ones.
 
-    merge(layout.folder, out)
+    A single shard is that file already and is moved.
+    """
+
+    def __init__(self, layout: Layout, out: Path, kind: str) -> None:
+        self._layout, self._out, self._kind = layout, out, kind
+        self._published: set[int] = set()
+        self._taken: list[Future[None]] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._joiner: Any = None
+
+    def __enter__(self) -> "Joining":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        if self._joiner is not None:
+            self._joiner.discard()
+
+    def published(self, shard: int) -> None:
+        """None; the shard is taken into the file after all those before it.
+
+        Raises:
+            OSError: the disk refused one of the shards before.
+            DataError: one of them is damaged.
+        """
+        self._published.add(shard)
+        while self._layout.shard_count > 1 and len(self._taken) in self._published:
+            self._taken.append(self._thread.submit(self._take, len(self._taken)))
+        for future in self._taken:
+            if future.done():
+                future.result()
+
+    def finish(self) -> None:
+        """None, once the file is whole and under its name; every shard was published before.
+
+        Raises:
+            OSError: the disk refuses.
+            DataError: a shard is damaged.
+        """
+        if self._layout.shard_count == 1:
+            os.replace(self._layout.shard_path(0), self._out)
+            sync_folder(self._out.parent)
+            return
+        for future in self._taken:
+            future.result()
+        self._joiner.publish()
+
+    def _take(self, shard: int) -> None:
+        from shapetool.data.merge import Joiner
+
+        if self._joiner is None:
+            self._joiner = Joiner(self._out, self._kind)
+        self._joiner.add(self._layout.shard_path(shard))
+        self._joiner.sync()
 
 
 def finished_lines(out: Path, report: Path, job: Job) -> list[dict[str, Any]]:

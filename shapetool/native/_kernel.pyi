@@ -1,7 +1,14 @@
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 def simd() -> str: ...
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+def points_on_faces(triangles: NDArray[Real], faces: NDArray[np.int64], seed: NDArray[np.uint64]) -> NDArray[Real]: ...
+def add_noise(base: NDArray[np.float32], std: float, seed: NDArray[np.uint64], points: NDArray[np.float32]) -> None: ...
 
 class Kernel:
     def __init__(self, vertices: NDArray[np.float64], faces: NDArray[np.int64], threads: int = 0) -> None: ...

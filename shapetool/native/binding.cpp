@@ -11,6 +11,7 @@
 #include "build.hpp"
 #include "parallel.hpp"
 #include "query.hpp"
+#include "sampling.hpp"
 
 namespace nb = nanobind;
 using namespace shapetool;
@@ -159,11 +160,41 @@ class Kernel {
     std::unique_ptr<Scene> scene_;
 };
 
+using Seed = nb::ndarray<const uint64_t, nb::shape<4>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Triangles = nb::ndarray<const T, nb::shape<-1, 3, 3>, nb::c_contig, nb::device::cpu>;
+using Chosen = nb::ndarray<const int64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+using Base = nb::ndarray<const float, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+using Noisy = nb::ndarray<float, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+
+template <class T>
+Out<T> on_faces(Triangles<T> triangles, Chosen faces, Seed seed) {
+    size_t count = faces.shape(0), F = triangles.shape(0);
+    for (size_t i = 0; i < count; ++i)
+        if (faces.data()[i] < 0 || size_t(faces.data()[i]) >= F)
+            throw std::invalid_argument("face " + std::to_string(faces.data()[i]) + " is not below " + std::to_string(F));
+    Result<T> points(3 * count);
+    {
+        nb::gil_scoped_release release;
+        points_on_faces(triangles.data(), faces.data(), count, Random(seed.data()), points.data);
+    }
+    return points.array(count, 3);
+}
+
+void noise(Base base, float std, Seed seed, Noisy points) {
+    if (base.shape(0) != points.shape(0)) throw std::invalid_argument("expected as many places as points");
+    nb::gil_scoped_release release;
+    add_noise(base.data(), std, base.shape(0), Random(seed.data()), points.data());
+}
+
 }  // namespace
 
 NB_MODULE(_kernel, m) {
     m.doc() = "Bounding volume hierarchy over triangles: closest points, winding numbers, rays.";
     m.def("simd", [] { return std::string(functions().name); }, "The instruction set in use: avx512, avx2 or baseline.");
+    m.def("points_on_faces", &on_faces<float>, nb::arg("triangles"), nb::arg("faces"), nb::arg("seed"));
+    m.def("points_on_faces", &on_faces<double>, nb::arg("triangles"), nb::arg("faces"), nb::arg("seed"));
+    m.def("add_noise", &noise, nb::arg("base"), nb::arg("std"), nb::arg("seed"), nb::arg("points"));
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from shapetool.errors import MeshError
+from shapetool.geometry import kernel
 from shapetool.geometry.mesh import Mesh
 from shapetool.recipes import SdfRecipe
 from shapetool.sampling.bands import sample_bands
+from shapetool.sampling.seed import kernel_seed
 from shapetool.sampling.surface import draw_faces, points_on_edges, points_on_faces, sample_surface, sharp_edges
 
 Field = Callable[[Float[np.ndarray, "P 3"]], Float[np.ndarray, " P"]]
@@ -114,10 +116,8 @@ def _add_noisy(
     Every block starts from the same surface points, as in DeepSDF; a smaller block takes a random choice of them.
     """
     for count, std in zip(counts, stds, strict=True):
-        block = points[start : start + count]
-        rng.standard_normal(dtype=np.float32, out=block)
-        block *= np.float32(std)
-        block += base if count == len(base) else base.take(np.sort(rng.permutation(len(base))[:count]), axis=0)
+        chosen = base if count == len(base) else base.take(np.sort(rng.permutation(len(base))[:count]), axis=0)
+        kernel.add_noise(chosen, std, kernel_seed(rng), points[start : start + count])
         start += count
     return start
 

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from jaxtyping import UInt64
 
 
 def shape_rng(seed: int, shape_id: str) -> np.random.Generator:
@@ -16,3 +17,8 @@ def shape_rng(seed: int, shape_id: str) -> np.random.Generator:
     """
     digest = hashlib.sha256(f"{seed}:{shape_id}".encode("utf-8", "surrogateescape")).digest()
     return np.random.Generator(np.random.PCG64DXSM(int.from_bytes(digest, "little")))
+
+
+def kernel_seed(rng: np.random.Generator) -> UInt64[np.ndarray, "4"]:
+    """A seed for a stream of the kernel's own, which makes its many numbers faster than one call each."""
+    return rng.integers(1, 2**64, size=4, dtype=np.uint64)

@@ -1,12 +1,12 @@
 """Points on the surface of one mesh, and on its sharp edges."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float, Int
 
 from shapetool.errors import MeshError
+from shapetool.geometry import kernel
 from shapetool.geometry.mesh import Mesh
+from shapetool.sampling.seed import kernel_seed
 
 
 def sample_surface(
@@ -44,18 +44,7 @@ def points_on_faces(
     triangles: Float[np.ndarray, "F 3 3"], faces: Int[np.ndarray, " M"], rng: np.random.Generator
 ) -> Float[np.ndarray, "M 3"]:
     """One point on each of the faces, uniform by area, in the precision of the triangles."""
-    edges = np.empty_like(triangles)
-    edges[:, 0] = triangles[:, 0]
-    np.subtract(triangles[:, 1:], triangles[:, :1], out=edges[:, 1:])
-    precision: Any = triangles.dtype.type
-    first, second = rng.random((2, len(faces)), dtype=precision)
-    folded = (first + second > 1).astype(precision)
-    np.abs(first - folded, out=first)
-    np.abs(second - folded, out=second)
-    chosen = edges.take(faces, axis=0)
-    points: Float[np.ndarray, "M 3"] = chosen[:, 1] * first[:, None]
-    points += chosen[:, 2] * second[:, None]
-    points += chosen[:, 0]
+    points: Float[np.ndarray, "M 3"] = kernel.points_on_faces(triangles, faces, kernel_seed(rng))
     return points
 
 

@@ -203,13 +203,13 @@ class Joiner:
 
     def _copy(self, source: h5py.File, rows: int, shape_done: Callable[[], None]) -> None:
         assert self._file is not None
-        grown = [name for name in self._large() if name in self._file]
+        pairs = [(source[name], self._file[name]) for name in self._large() if name in self._file]
         first = len(self._digests) - rows
-        for name in grown:
-            self._file[name].resize(first + rows, axis=0)
+        for _, target in pairs:
+            target.resize(first + rows, axis=0)
         for row in range(rows):
-            for name in grown:
-                copy_row(source[name], row, self._file[name], first + row)
+            for given, target in pairs:
+                copy_row(given, row, target, first + row)
             shape_done()
 
     def _failure(self, error: OSError) -> OSError:

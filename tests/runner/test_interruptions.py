@@ -124,6 +124,26 @@ def test_a_killed_run_leaves_no_process_and_a_rerun_completes_it_to_the_byte(run
     assert kill_and_rerun(runs, 5, seed=0) == 5
 
 
+def test_a_killed_run_into_one_file_is_completed_to_the_byte_and_leaves_nothing_beside_it(runs: Runs) -> None:
+    assert runs.finish("truth.h5", workers=1) == 3
+    chance, killed = random.Random(2), 0
+    while killed < 6:
+        process = runs.start("out.h5", delay=0.05)
+        try:
+            process.wait(timeout=chance.uniform(0.3, 2.0))
+            (runs.folder / "out.h5").unlink()  # done before it could be killed: begin again
+            (runs.folder / "out.h5.report.jsonl").unlink()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        runs.wait_until_gone()
+    assert runs.finish("out.h5") == 3
+    assert (runs.folder / "out.h5").read_bytes() == (runs.folder / "truth.h5").read_bytes()
+    left = {path.name for path in runs.folder.iterdir()} - {"in"}
+    assert left == {"out.h5", "out.h5.report.jsonl", "truth.h5", "truth.h5.report.jsonl"}
+
+
 @pytest.mark.slow
 def test_thirty_kills_at_random_moments_change_no_byte(runs: Runs) -> None:
     assert runs.finish("truth", workers=1) == 3
@@ -193,10 +213,10 @@ def test_a_second_signal_means_now(runs: Runs) -> None:
     runs.wait_until_gone()
 
 
-def limit_files() -> None:
+def limit_files(size: int = 6000) -> None:
     """Makes this process and its children unable to write files above a size, as a full disk would."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def test_a_disk_that_takes_no_more_is_one_error_and_a_rerun_completes(runs: Runs) -> None:
@@ -210,6 +230,20 @@ def test_a_disk_that_takes_no_more_is_one_error_and_a_rerun_completes(runs: Runs
     runs.wait_until_gone()
     assert runs.finish("out") == 3
     check_complete(runs, "out", "truth")
+
+
+def test_a_disk_that_refuses_the_one_file_keeps_what_is_finished(runs: Runs) -> None:
+    runs.finish("truth.h5")
+    process = runs.start("out.h5", preexec_fn=lambda: limit_files(12_000))  # a shard fits, the whole does not
+    errors = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 1
+    assert "out.h5" in errors.splitlines()[-1]
+    assert "File too large" in errors.splitlines()[-1]
+    left = {path.name for path in runs.folder.iterdir()} - {"in"}
+    assert left == {"truth.h5", "truth.h5.report.jsonl", "out.h5.partial"}
+    runs.wait_until_gone()
+    assert runs.finish("out.h5") == 3
+    assert (runs.folder / "out.h5").read_bytes() == (runs.folder / "truth.h5").read_bytes()
 
 
 def test_two_runs_of_the_same_folder_at_once_do_no_harm(runs: Runs) -> None:

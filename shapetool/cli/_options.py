@@ -84,135 +84,89 @@ def show_version(asked: bool) -> bool:
     return asked
 
 
+def place(metavar: str, help: str) -> Any:
+    """The declaration of a path that stands in the command line by its position."""
+    # Whether it can be read is said by what reads it, with the exit code of the contract.
+    return typer.Argument(metavar=metavar, help=help, readable=False, show_default=False)
+
+
+def _shared(name: str, *short: str, help: str, **more: Any) -> Any:
+    """The declaration of an option that has one environment variable for all commands: SHAPETOOL_ and its name."""
+    variable = f"SHAPETOOL_{name.upper().replace('-', '_')}"
+    return typer.Option(f"--{name}", *short, help=help, envvar=variable, **more)
+
+
+def _spoken(name: str, help: str, **more: Any) -> Any:
+    """The declaration of an option that only the command line can set."""
+    return typer.Option(f"--{name}", help=help, allow_from_autoenv=False, **more)
+
+
 Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="INPUT",
-        help="Mesh files, folders (searched recursively), globs, @list.txt, or - for paths on stdin.",
-        show_default=False,
-    ),
+    list[str], place("INPUT", "Mesh files, folders (searched recursively), globs, @list.txt, or - for paths on stdin.")
 ]
-Out = Annotated[
-    Path,
-    typer.Argument(
-        metavar="OUT",
-        help="One file if it ends in .h5, a dataset folder otherwise.",
-        readable=False,
-        show_default=False,
-    ),
-]
-AnyPath = Annotated[
-    Path,
-    typer.Argument(
-        metavar="PATH", help="A mesh, a shard (.h5) or a dataset folder.", readable=False, show_default=False
-    ),
-]
-Seed = Annotated[
-    int,
-    typer.Option(help="Decides every random draw.", envvar="SHAPETOOL_SEED", min=0),
-]
+Out = Annotated[Path, place("OUT", "One file if it ends in .h5, a dataset folder otherwise.")]
+AnyPath = Annotated[Path, place("PATH", "A mesh, a shard (.h5) or a dataset folder.")]
+
+Seed = Annotated[int, _shared("seed", help="Decides every random draw.", min=0)]
 Workers = Annotated[
     int | None,
-    typer.Option(
-        "--workers",
+    _shared(
+        "workers",
         "-j",
         help="Meshes at a time, each in a process of its own. Default: the cores this process may use.",
-        envvar="SHAPETOOL_WORKERS",
         min=1,
-        show_default=False,
     ),
 ]
 Shard = Annotated[
     str | None,
-    typer.Option(
+    _shared(
+        "shard",
         metavar="i/n",
         help="Do the i-th of n parts, counted from 0. Default: from the Slurm array variables. OUT is then a folder.",
-        envvar="SHAPETOOL_SHARD",
-        show_default=False,
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option(
+    _shared(
+        "device",
         metavar="auto|cpu|cuda",
         help="Where the numbers are computed; cuda comes with the gpu extra in a later version.",
-        envvar="SHAPETOOL_DEVICE",
         callback=_choice("--device", ("auto", "cpu"), {"cuda": "the gpu extra"}),
     ),
 ]
 Engine = Annotated[
     str,
-    typer.Option(
+    _shared(
+        "engine",
         metavar="local|dask",
         help="What runs the workers; dask comes with the dask extra in a later version.",
-        envvar="SHAPETOOL_ENGINE",
         callback=_choice("--engine", ("local",), {"dask": "the dask extra"}),
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.", allow_from_autoenv=False)]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done and write nothing.", allow_from_autoenv=False)
-]
+Overwrite = Annotated[bool, _spoken("overwrite", "Replace what OUT holds.")]
+DryRun = Annotated[bool, _spoken("dry-run", "Say what would be done and write nothing.")]
 ItemTimeout = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS",
-        help="Give a mesh up after so long.",
-        envvar="SHAPETOOL_ITEM_TIMEOUT",
-        min=0.001,
-    ),
+    float | None, _shared("item-timeout", metavar="SECONDS", help="Give a mesh up after so long.", min=0.001)
 ]
 MaxFailures = Annotated[
     str | None,
-    typer.Option(
-        metavar="N|P%",
-        help="Stop when more meshes than this fail. Default: never.",
-        envvar="SHAPETOOL_MAX_FAILURES",
-        show_default=False,
-    ),
+    _shared("max-failures", metavar="N|P%", help="Stop when more meshes than this fail. Default: never."),
 ]
 Retry = Annotated[
-    str | None,
-    typer.Option(
-        metavar="failed|timeout|all",
-        help="On a rerun, try these again as well.",
-        envvar="SHAPETOOL_RETRY",
-        show_default=False,
-    ),
+    str | None, _shared("retry", metavar="failed|timeout|all", help="On a rerun, try these again as well.")
 ]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="One JSON object a line on stdout.", envvar="SHAPETOOL_JSON"),
-]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="Errors only.", envvar="SHAPETOOL_QUIET"),
-]
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", help="Every warning of every mesh.", envvar="SHAPETOOL_VERBOSE"),
-]
+Json = Annotated[bool, _shared("json", help="One JSON object a line on stdout.")]
+Quiet = Annotated[bool, _shared("quiet", "-q", help="Errors only.")]
+Verbose = Annotated[bool, _shared("verbose", "-v", help="Every warning of every mesh.")]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
+    _shared(
+        "config",
         metavar="FILE.toml",
         help="Options from a file; the command line and SHAPETOOL_* variables win.",
-        envvar="SHAPETOOL_CONFIG",
         is_eager=True,
         callback=_use_config,
-        readable=False,  # that a file cannot be read is said by what reads it, with the exit code of the contract
-        show_default=False,
+        readable=False,  # as in `place`
     ),
 ]
-Version = Annotated[
-    bool,
-    typer.Option(
-        "--version",
-        help="Print the version and leave.",
-        allow_from_autoenv=False,
-        is_eager=True,
-        callback=show_version,
-        show_default=False,
-    ),
-]
+Version = Annotated[bool, _spoken("version", "Print the version and leave.", is_eager=True, callback=show_version)]

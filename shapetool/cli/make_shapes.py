@@ -15,9 +15,7 @@ _Family = Annotated[
         show_default=False,
     ),
 ]
-_Folder = Annotated[
-    Path, typer.Argument(metavar="OUT", help="The folder for the meshes.", readable=False, show_default=False)
-]
+_Folder = Annotated[Path, _options.place("OUT", "The folder for the meshes.")]
 _Count = Annotated[int, typer.Option(help="How many shapes.", min=1)]
 _Format = Annotated[
     str, typer.Option("--format", metavar="obj|off|ply|stl", help="The mesh format; stl rounds to f32.")

@@ -3,18 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from shapetool.cli import _options, _report
 
 
 def merge(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A complete dataset folder.", readable=False, show_default=False)
-    ],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT.h5", help="The file to write.", readable=False, show_default=False)
-    ],
+    folder: Annotated[Path, _options.place("FOLDER", "A complete dataset folder.")],
+    out: Annotated[Path, _options.place("OUT.h5", "The file to write.")],
     overwrite: _options.Overwrite = False,
     json: _options.Json = False,
     quiet: _options.Quiet = False,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,31 +24,34 @@ if TYPE_CHECKING:
 SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def _option(*names: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, show_default=False, **more)
-
-
 Recipe = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(SDF_RECIPES)}.")]
-Count = Annotated[int | None, _option(min=1, help="Points a shape. Default: the recipe's, 500000 for deepsdf-code.")]
-SurfaceCount = Annotated[int | None, _option(min=0, help="Surface points with normals a shape. Default: the recipe's.")]
+Count = Annotated[
+    int | None, typer.Option(min=1, help="Points a shape. Default: the recipe's, 500000 for deepsdf-code.")
+]
+SurfaceCount = Annotated[
+    int | None, typer.Option(min=0, help="Surface points with normals a shape. Default: the recipe's.")
+]
 Sign = Annotated[
     str | None,
-    _option(metavar="auto|pseudonormal|winding|parity", help="What tells inside from outside. Default: auto."),
+    typer.Option(metavar="auto|pseudonormal|winding|parity", help="What tells inside from outside. Default: auto."),
 ]
-Backend = Annotated[str | None, _option(metavar="native|pysdf", help="What measures. Default: native, which is exact.")]
+Backend = Annotated[
+    str | None, typer.Option(metavar="native|pysdf", help="What measures. Default: native, which is exact.")
+]
 Normalize = Annotated[
-    str | None, _option(metavar="sphere|box|diagonal|none", help="The unit frame. Default: the recipe's.")
+    str | None, typer.Option(metavar="sphere|box|diagonal|none", help="The unit frame. Default: the recipe's.")
 ]
-Dtype = Annotated[str | None, _option(metavar="f32|f16", help="How points and distances are stored. Default: f32.")]
+Dtype = Annotated[
+    str | None, typer.Option(metavar="f32|f16", help="How points and distances are stored. Default: f32.")
+]
 Settings = Annotated[
-    list[str] | None, _option("--set", metavar="KEY=VALUE", help="Any other number of the recipe: near_stds=0.05,0.01.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other number of the recipe: near_stds=0.05,0.01."),
 ]
 ItemMemory = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE",
-        help="Give a mesh up that needs more memory, such as 8G. Default: a fair share of the machine.",
-        show_default=False,
+        metavar="SIZE", help="Give a mesh up that needs more memory, such as 8G. Default: a fair share of the machine."
     ),
 ]
 

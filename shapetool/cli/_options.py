@@ -13,8 +13,8 @@ import typer
 from shapetool import __version__
 from shapetool.errors import ConfigError
 
-# Keys that a configuration file may not set: they name the run or print and leave.
-NOT_FROM_A_FILE = {"config", "version", "help", "inputs", "out"}
+# Options that a configuration file may not set: one names the file, the others print and leave.
+NOT_FROM_A_FILE = {"config", "version", "help"}
 
 
 def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
@@ -57,7 +57,8 @@ def _use_config(context: Any, path: Path | None) -> Path | None:
     """Eager callback: puts the file's values under the defaults, before the other options are looked up."""
     # The context is of the parser that typer carries, which is not the class that typer shows as typer.Context.
     if path is not None and not context.resilient_parsing:
-        known = {str(parameter.name) for parameter in context.command.params}
+        options = [parameter for parameter in context.command.params if parameter.param_type_name == "option"]
+        known = {str(option.name) for option in options}
         found = read_config(path, context.info_name or "", known)
         context.default_map = {**(context.default_map or {}), **found}
     return path
@@ -97,7 +98,7 @@ def _shared(name: str, *short: str, help: str, **more: Any) -> Any:
 
 
 def _spoken(name: str, help: str, **more: Any) -> Any:
-    """The declaration of an option that only the command line can set."""
+    """The declaration of an option that no environment variable sets: one forgotten there would do harm."""
     return typer.Option(f"--{name}", help=help, allow_from_autoenv=False, **more)
 
 
@@ -105,7 +106,6 @@ Inputs = Annotated[
     list[str], place("INPUT", "Mesh files, folders (searched recursively), globs, @list.txt, or - for paths on stdin.")
 ]
 Out = Annotated[Path, place("OUT", "One file if it ends in .h5, a dataset folder otherwise.")]
-AnyPath = Annotated[Path, place("PATH", "A mesh, a shard (.h5) or a dataset folder.")]
 
 Seed = Annotated[int, _shared("seed", help="Decides every random draw.", min=0)]
 Workers = Annotated[

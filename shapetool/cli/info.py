@@ -1,13 +1,14 @@
 """`shapetool info PATH`."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from shapetool.cli import _options, _report
 
 
 def info(
-    path: _options.AnyPath,
+    path: Annotated[Path, _options.place("PATH", "A mesh, a shard (.h5) or a dataset folder.")],
     json: _options.Json = False,
     quiet: _options.Quiet = False,
     config: _options.Config = None,

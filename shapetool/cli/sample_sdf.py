@@ -16,7 +16,7 @@ import typer
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import Progress
 from shapetool.errors import ConfigError, Interrupted
-from shapetool.recipes import SDF_RECIPES, SdfRecipe, parse_settings, sdf_recipe
+from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SDF_RECIPES, SIGNS, SdfRecipe, parse_settings, sdf_recipe
 
 if TYPE_CHECKING:
     from shapetool.runner.job import Options, Summary
@@ -33,16 +33,16 @@ SurfaceCount = Annotated[
 ]
 Sign = Annotated[
     str | None,
-    typer.Option(metavar="auto|pseudonormal|winding|parity", help="What tells inside from outside. Default: auto."),
+    typer.Option(metavar="|".join(SIGNS), help="What tells inside from outside. Default: auto."),
 ]
 Backend = Annotated[
-    str | None, typer.Option(metavar="native|pysdf", help="What measures. Default: native, which is exact.")
+    str | None, typer.Option(metavar="|".join(BACKENDS), help="What measures. Default: native, which is exact.")
 ]
 Normalize = Annotated[
-    str | None, typer.Option(metavar="sphere|box|diagonal|none", help="The unit frame. Default: the recipe's.")
+    str | None, typer.Option(metavar="|".join(FRAME_SIZES), help="The unit frame. Default: the recipe's.")
 ]
 Dtype = Annotated[
-    str | None, typer.Option(metavar="f32|f16", help="How points and distances are stored. Default: f32.")
+    str | None, typer.Option(metavar="|".join(DTYPES), help="How points and distances are stored. Default: f32.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -66,7 +66,7 @@ def sample_sdf(
     backend: Backend = None,
     normalize: Normalize = None,
     dtype: Dtype = None,
-    settings: Settings = None,
+    set: Settings = None,  # the name of the option, for the variable and the key in a file are made of it
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
     shard: _options.Shard = None,
@@ -88,7 +88,7 @@ def sample_sdf(
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
-    chosen = sdf_recipe(recipe).replace(**parse_settings(settings or []))
+    chosen = sdf_recipe(recipe).replace(**parse_settings(set or []))
     chosen = chosen.replace(
         count=count, surface_count=surface_count, sign=sign, backend=backend, normalize=normalize, dtype=dtype
     )

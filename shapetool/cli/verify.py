@@ -1,12 +1,15 @@
 """`shapetool verify PATH`."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from shapetool.cli import _options, _report
 
 
 def verify(
-    path: _options.AnyPath,
+    path: Annotated[Path, _options.place("PATH", "A shard (.h5) or a dataset folder.")],
     json: _options.Json = False,
     quiet: _options.Quiet = False,
     config: _options.Config = None,

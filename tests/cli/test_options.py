@@ -1,5 +1,6 @@
 """Where an option's value comes from: the command line, then the environment, then a file, then the default."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,12 @@ import typer
 
 from shapetool.cli import _options
 from shapetool.cli._options import read_config
+from shapetool.cli.app import app, main
 from shapetool.errors import ConfigError
+from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SDF_RECIPES, SIGNS
 
-KNOWN = {"inputs", "out", "config", "seed", "workers", "item_timeout"}
+KNOWN = {"config", "seed", "workers", "item_timeout"}
+COMMANDS = typer.main.get_command(app).commands
 
 
 def seed_of(arguments: list[str]) -> int:
@@ -74,11 +78,30 @@ def test_a_misspelt_key_is_refused_with_a_suggestion(tmp_path):
         read_config(path, "sample-sdf", KNOWN)
 
 
-def test_a_file_may_not_say_where_the_output_goes(tmp_path):
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [("sample-sdf", "out"), ("make-shapes", "family"), ("merge", "folder"), ("info", "path"), ("verify", "config")],
+)
+def test_a_file_may_not_say_what_is_read_or_written(tmp_path, capsys, command, key):
     path = tmp_path / "options.toml"
-    path.write_text("[sample-sdf]\nout = 'x.h5'\n")
-    with pytest.raises(ConfigError, match="'out' is no option"):
-        read_config(path, "sample-sdf", KNOWN)
+    path.write_text(f"[{command}]\n{key} = 'x'\n")
+    assert main([command, "--config", str(path)]) == 1
+    assert f"'{key}' is no option of {command}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_key_in_a_file_is_the_name_of_the_option(command):
+    spoken = {option: parameter for parameter in COMMANDS[command].params for option in parameter.opts}
+    assert [option for option, parameter in spoken.items() if option.startswith("--")] == [
+        f"--{parameter.name.replace('_', '-')}" for option, parameter in spoken.items() if option.startswith("--")
+    ]
+
+
+def test_the_help_names_every_choice_that_a_recipe_has(capsys):
+    main(["sample-sdf", "--help"])
+    text = re.sub(r"-\s+", "-", capsys.readouterr().out)  # lines are broken at hyphens, too
+    words = set(re.split(r"[\s|,.]+", text))
+    assert {*SIGNS, *BACKENDS, *FRAME_SIZES, *DTYPES, *SDF_RECIPES} - words == set()
 
 
 @pytest.mark.parametrize("content", [None, b"seed = ", b"\xff\xfe"])

@@ -1,14 +1,13 @@
 """The recipes: every number of every sampling method, by name. Nothing heavy is imported here."""
 
 import dataclasses
-import difflib
 import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shapetool.errors import ConfigError
+from shapetool.errors import ConfigError, suggestion
 
 FRAME_SIZES = {"sphere": 1 / 1.03, "box": 1.0, "diagonal": 1.0, "centroid": 1.0, "none": 1.0}
 """Frames and the size that a shape gets in them: radius, longest edge, box diagonal, radius, and no change."""
@@ -106,7 +105,8 @@ class SdfRecipe:
         known = {field.name: field for field in dataclasses.fields(self)}
         for key in changes:
             if key not in known or key == "name":
-                raise ConfigError(f"recipe {self.name}: {_unknown('setting', key, [k for k in known if k != 'name'])}")
+                others = suggestion(key, [other for other in known if other != "name"])
+                raise ConfigError(f"recipe {self.name}: unknown setting {key!r}{others}")
             changes[key] = _coerce(self, key, changes[key])
         kind = changes.get("normalize", self.normalize)
         if kind != self.normalize and "frame_size" not in changes:
@@ -132,7 +132,7 @@ def sdf_recipe(name: str) -> SdfRecipe:
         ConfigError: there is none; the message names the nearest and all that are known.
     """
     if name not in SDF_RECIPES:
-        raise ConfigError(_unknown("recipe", name, SDF_RECIPES))
+        raise ConfigError(f"unknown recipe {name!r}{suggestion(name, SDF_RECIPES)}")
     return SDF_RECIPES[name]
 
 
@@ -150,13 +150,6 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
         parts = [part.strip() for part in value.split(",") if part.strip()]
         settings[key.strip()] = parts if "," in value else value.strip()
     return settings
-
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown {what} {name!r}{hint} known: {', '.join(names)}"
 
 
 def _coerce(recipe: SdfRecipe, key: str, value: Any) -> Any:
@@ -224,8 +217,9 @@ def _check_names(recipe: SdfRecipe, where: str) -> None:
         ("backend", BACKENDS),
         ("uniform_region", REGIONS),
     ):
-        if getattr(recipe, key) not in known:
-            raise ConfigError(where + _unknown(key, getattr(recipe, key), known))
+        name = getattr(recipe, key)
+        if name not in known:
+            raise ConfigError(f"{where}unknown {key} {name!r}{suggestion(name, known)}")
 
 
 def _check_bands(recipe: SdfRecipe, where: str) -> None:

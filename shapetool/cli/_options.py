@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from shapetool import __version__
-from shapetool.errors import ConfigError
+from shapetool.errors import ConfigError, suggestion
 
 # Options that a configuration file may not set: one names the file, the others print and leave.
 NOT_FROM_A_FILE = {"config", "version", "help"}
@@ -37,20 +37,12 @@ def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
     own = {_parameter(key): value for key, value in tables.get(command, {}).items()}
     for key in own:
         if key not in allowed:
-            raise ConfigError(_unknown_key(path, command, key, allowed))
+            raise ConfigError(f"{path}: '{key}' is no option of {command}{suggestion(key, sorted(allowed))}")
     return {key: value for key, value in shared.items() if key in allowed} | own
 
 
 def _parameter(key: str) -> str:
     return key.replace("-", "_")
-
-
-def _unknown_key(path: Path, command: str, key: str, allowed: set[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(key, allowed, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
-    return f"{path}: '{key}' is no option of {command}{hint} Known: {', '.join(sorted(allowed))}."
 
 
 def _use_config(context: Any, path: Path | None) -> Path | None:

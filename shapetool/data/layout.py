@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -14,7 +13,7 @@ import h5py
 import numpy as np
 
 from shapetool import __version__
-from shapetool.errors import DataError
+from shapetool.errors import DataError, suggestion
 
 FORMAT = "shapetool"
 LAYOUT = 1
@@ -69,9 +68,7 @@ def columns_of(kind: str) -> tuple[Column, ...]:
     Raises: DataError for an unknown kind.
     """
     if kind not in KINDS:
-        close = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise DataError(f"unknown kind of shard '{kind}'{hint} known: {', '.join(KINDS)}")
+        raise DataError(f"unknown kind of shard {kind!r}{suggestion(kind, KINDS)}")
     return KINDS[kind]
 
 
@@ -164,7 +161,10 @@ def plain(value: Any) -> Any:
 
 
 def root_attributes(kind: str, recipe: Mapping[str, Any], seed: int, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that every shard carries at its root, without the digest, and `extra` after them."""
+    """The attributes that every shard carries at its root, without the digest, and `extra` after them.
+
+    Raises: DataError where `extra` has a name of the layout's own.
+    """
     text = json.dumps(recipe, sort_keys=True, allow_nan=False, ensure_ascii=False)
     named = {"format": FORMAT, "layout": LAYOUT, "kind": kind, "recipe": text, "seed": int(seed)}
     clash = sorted(set(extra) & {*REQUIRED_ATTRIBUTES, DIGEST})

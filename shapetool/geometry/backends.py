@@ -1,13 +1,12 @@
 """Other people's distance libraries behind shapetool's own interface, for those who must reproduce their numbers."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-from shapetool.errors import ConfigError
+from shapetool.errors import ConfigError, suggestion
 from shapetool.geometry.mesh import Mesh
 
 BACKENDS = ("native", "pysdf", "warp")
@@ -45,9 +44,7 @@ def load_backend(name: str) -> Callable[[Mesh, str, int | None], Field]:
         return PysdfField
     if name == "warp":
         raise ConfigError("--backend warp comes with the gpu extra, which this version does not have; use native.")
-    close = get_close_matches(name, BACKENDS, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
-    raise ConfigError(f"unknown backend {name!r}{hint} Known: {', '.join(BACKENDS)}.")
+    raise ConfigError(f"unknown backend {name!r}{suggestion(name, BACKENDS)}")
 
 
 def _require_pysdf() -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
-from shapetool.errors import ConfigError
+from shapetool.errors import ConfigError, suggestion
 from shapetool.geometry import analytic
 from shapetool.geometry.analytic import Field
 from shapetool.geometry.boxes import box_union_mesh
@@ -70,11 +69,9 @@ def tessellation_error(family: str, parameters: Parameters) -> float | None:
 
 
 def _family(name: str) -> Family:
-    if name in FAMILIES:
-        return FAMILIES[name]
-    near = get_close_matches(name, FAMILIES, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ConfigError(f"unknown family {name!r}{hint} known: {', '.join(FAMILIES)}")
+    if name not in FAMILIES:
+        raise ConfigError(f"unknown family {name!r}{suggestion(name, FAMILIES)}")
+    return FAMILIES[name]
 
 
 def _of_boxes(draw: Callable[[np.random.Generator], Parameters], boxes: Callable[[Parameters], np.ndarray]) -> Family:

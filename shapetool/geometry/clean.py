@@ -146,14 +146,15 @@ def _drop_zero_area(
     """The faces with area, and those without when a closed seam would open without them.
 
     Raises:
-        MeshError: when no face has area.
+        MeshError: when no face has area, or none that a float64 can hold in units of the longest edge.
     """
     triangles = vertices[faces]
     cross, exponents = scaled_cross(triangles)
-    if not cross.any():
+    sizes = np.linalg.norm(cross, axis=1)
+    if not np.ldexp(sizes, 2 * (exponents - exponents.max())).any():
         raise MeshError(f"expected a surface with area, found {plural(len(faces), 'face')}, all of zero area.")
     reach = np.ldexp(np.abs(triangles).max(axis=(1, 2)), -exponents)
-    flat = np.asarray(np.linalg.norm(cross, axis=1) <= _ROUNDING * reach)
+    flat = np.asarray(sizes <= _ROUNDING * reach)
     if not flat.any():
         return faces
     if flat.all():

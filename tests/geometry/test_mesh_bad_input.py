@@ -59,6 +59,7 @@ BAD = {
     "1e308.obj": (obj_text(CUBE_VERTICES * 1e308), "finite coordinates"),
     "line.obj": (obj_text(LINE, [[0, 1, 2]]), "zero area"),
     "point.obj": (obj_text(np.zeros((3, 3)), [[0, 1, 2]]), "area"),
+    "dust.obj": ("v 0 0 0\nv 1 0 0\nv .5 0 0\nv 1e-310 0 0\nv 0 1e-310 0\nf 1 2 3\nf 1 4 5\n", "zero area"),
     "png.obj": (b"\x89PNG\r\n\x1a\n", "PNG"),
     "lfs.ply": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "page.glb": ("<!DOCTYPE html><html>", "web page"),

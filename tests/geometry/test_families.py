@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shapetool.errors import ConfigError
+from shapetool.geometry.analytic import Field
 from shapetool.geometry.boxes import box_union_mesh
 from shapetool.geometry.families import FAMILIES, build, draw_parameters, tessellation_error, true_distance
 from shapetool.geometry.mesh import Mesh
@@ -71,15 +72,20 @@ def test_the_search_for_piercings_finds_one() -> None:
     assert _piercings(shifted) > 0
 
 
+def _known(family: str, rng: np.random.Generator, segments: int) -> tuple[Mesh, Field, float]:
+    """A random shape of a family with a closed form: the mesh, the true distance, and how far they may lie apart."""
+    parameters = draw_parameters(family, rng, segments)
+    truth, bound = true_distance(family, parameters), tessellation_error(family, parameters)
+    assert truth is not None
+    assert bound is not None
+    return build(family, parameters), truth, bound
+
+
 @pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.truth])
 @pytest.mark.parametrize("segments", [COARSE, 96])
 def test_the_mesh_is_as_close_to_the_true_surface_as_it_says(family: str, segments: int) -> None:
     rng = np.random.default_rng(5)
-    parameters = draw_parameters(family, rng, segments)
-    mesh = build(family, parameters)
-    truth, bound = true_distance(family, parameters), tessellation_error(family, parameters)
-    assert truth is not None
-    assert bound is not None
+    mesh, truth, bound = _known(family, rng, segments)
     points, normals, _ = sample_surface(mesh, 3000, rng)
     assert np.abs(truth(points)).max() <= bound + 1e-12
     step = 3 * bound + 1e-4
@@ -92,11 +98,7 @@ def test_the_mesh_is_as_close_to_the_true_surface_as_it_says(family: str, segmen
 @pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.truth])
 def test_the_kernel_agrees_with_the_truth_to_the_stated_error(family: str) -> None:
     rng = np.random.default_rng(6)
-    parameters = draw_parameters(family, rng, COARSE)
-    mesh = build(family, parameters)
-    truth, bound = true_distance(family, parameters), tessellation_error(family, parameters)
-    assert truth is not None
-    assert bound is not None
+    mesh, truth, bound = _known(family, rng, COARSE)
     surface, _, _ = sample_surface(mesh, 1500, rng)
     points = np.concatenate([surface + rng.normal(0, 0.05, surface.shape), rng.uniform(-1.5, 1.5, (1500, 3))])
     assert np.abs(signed_distance(mesh, points) - truth(points)).max() <= bound + 1e-12

@@ -83,17 +83,21 @@ def _of_boxes(draw: Callable[[np.random.Generator], Parameters], boxes: Callable
 def _turned(
     draw: Callable[[np.random.Generator], Parameters],
     profile: Callable[[Parameters], np.ndarray],
-    exact: str = "revolution",
-    truth: Callable[[Parameters], Field] | None = None,
-    arc: Callable[[Parameters], tuple[float, float]] = lambda p: (0.0, 1.0),
+    solid: Callable[..., Field] | None = None,
+    numbers: tuple[str, ...] = (),
+    arc: str | None = None,
 ) -> Family:
-    """A family turned about the z axis; ``arc`` gives the radius and the degrees a side of arcs in the profile."""
+    """A family turned about the z axis.
+
+    ``solid`` is the closed form that takes these ``numbers`` of the shape, where the profile is not all that is known.
+    ``arc`` is the number that is the radius of arcs in the profile, which are cut as finely as the circle.
+    """
     return Family(
         draw,
         lambda p: revolve(profile(p), p["segments"]),
-        exact,
-        truth or (lambda p: analytic.revolution(profile(p))),
-        lambda p: turned.turned_error(profile(p), p, *arc(p)),
+        (solid or analytic.revolution).__name__,
+        lambda p: solid(*(p[number] for number in numbers)) if solid else analytic.revolution(profile(p)),
+        lambda p: turned.turned_error(profile(p), p, p[arc] if arc else 0.0, 360 / p["segments"]),
     )
 
 
@@ -103,33 +107,12 @@ FAMILIES: dict[str, Family] = {
     "chair": _of_boxes(furniture.draw_chair, furniture.chair_boxes),
     "shelf": _of_boxes(furniture.draw_shelf, furniture.shelf_boxes),
     "table": _of_boxes(furniture.draw_table, furniture.table_boxes),
-    "sphere": _turned(
-        turned.draw_sphere,
-        turned.sphere_profile,
-        "sphere",
-        lambda p: analytic.sphere(p["radius"]),
-        lambda p: (p["radius"], 360 / p["segments"]),
-    ),
-    "torus": _turned(
-        turned.draw_torus,
-        turned.torus_profile,
-        "torus",
-        lambda p: analytic.torus(p["ring"], p["tube"]),
-        lambda p: (p["tube"], 360 / p["segments"]),
-    ),
+    "sphere": _turned(turned.draw_sphere, turned.sphere_profile, analytic.sphere, ("radius",), arc="radius"),
+    "torus": _turned(turned.draw_torus, turned.torus_profile, analytic.torus, ("ring", "tube"), arc="tube"),
     "capsule": _turned(
-        turned.draw_capsule,
-        turned.capsule_profile,
-        "capsule",
-        lambda p: analytic.capsule(p["half_length"], p["radius"]),
-        lambda p: (p["radius"], 360 / p["segments"]),
+        turned.draw_capsule, turned.capsule_profile, analytic.capsule, ("half_length", "radius"), arc="radius"
     ),
-    "cylinder": _turned(
-        turned.draw_cylinder,
-        turned.cylinder_profile,
-        "cylinder",
-        lambda p: analytic.cylinder(p["half_length"], p["radius"]),
-    ),
+    "cylinder": _turned(turned.draw_cylinder, turned.cylinder_profile, analytic.cylinder, ("half_length", "radius")),
     "bottle": _turned(turned.draw_bottle, turned.bottle_profile),
     "lamp": _turned(turned.draw_lamp, turned.lamp_profile),
     "vase": _turned(turned.draw_vase, turned.vase_profile),

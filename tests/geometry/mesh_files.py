@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shapetool.geometry.mesh import Mesh, load_mesh
+
 CUBE_VERTICES = np.array([[x, y, z] for z in (0.0, 1.0) for y in (0.0, 1.0) for x in (0.0, 1.0)])
 CUBE_QUADS = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]]
 CUBE_FACES = np.array([t for a, b, c, d in CUBE_QUADS for t in ([a, b, c], [a, c, d])])
+CUBE_MIXED = [*CUBE_QUADS[:5], *CUBE_FACES[10:]]
 
 
 def obj_text(vertices: np.ndarray = CUBE_VERTICES, faces: object = CUBE_FACES) -> str:
@@ -91,10 +94,16 @@ def gltf_tree(vertices: np.ndarray = CUBE_VERTICES, faces: np.ndarray = CUBE_FAC
     return tree | changes
 
 
+def buffer_bytes(tree: dict) -> bytes:
+    """What the first buffer of the tree holds inside."""
+    return base64.b64decode(tree["buffers"][0]["uri"].partition(",")[2])
+
+
 def glb_bytes(tree: dict | None = None) -> bytes:
     """A GLB of the tree, its first buffer moved to the binary chunk."""
     tree = json.loads(json.dumps(gltf_tree() if tree is None else tree))
-    binary = base64.b64decode(tree["buffers"][0].pop("uri").partition(",")[2])
+    binary = buffer_bytes(tree)
+    del tree["buffers"][0]["uri"]
     text = json.dumps(tree).encode()
     text += b" " * (-len(text) % 4)
     chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
@@ -109,3 +118,33 @@ def write(folder: Path, name: str, content: str | bytes | dict) -> Path:
         content = json.dumps(content)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def load(folder: Path, name: str, content: str | bytes | dict) -> Mesh:
+    """The mesh in a new file of that content."""
+    return load_mesh(write(folder, name, content))
+
+
+CUBES = {
+    "a.obj": obj_text(),
+    "quads.obj": obj_text(faces=CUBE_QUADS),
+    "mixed.obj": obj_text(faces=CUBE_MIXED),
+    "a.off": off_text(),
+    "quads.off": off_text(faces=CUBE_QUADS),
+    "mixed.off": off_text(faces=CUBE_MIXED),
+    "glued.off": off_text(header="OFF"),
+    "coloured.off": off_text(header="COFF\n").replace("\n3 0 ", " 0.1 0.2 0.3 1\n3 0 ", 1),
+    "a.stl": stl_bytes(),
+    "solid.stl": b"solid" + stl_bytes()[5:],
+    "text.stl": stl_text(),
+    "text.STL": stl_text().replace("\n", "\r\n").upper(),
+    "a.ply": ply_bytes(),
+    "quads.ply": ply_bytes(faces=CUBE_QUADS),
+    "mixed.ply": ply_bytes(faces=CUBE_MIXED),
+    "little.ply": ply_bytes("binary_little_endian"),
+    "big.ply": ply_bytes("binary_big_endian", faces=CUBE_QUADS),
+    "mixed_binary.ply": ply_bytes("binary_little_endian", faces=CUBE_MIXED),
+    "a.gltf": gltf_tree(),
+    "a.glb": glb_bytes(),
+}
+"""The cube in every format that is read here, and in several ways of writing it."""

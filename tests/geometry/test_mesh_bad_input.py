@@ -3,6 +3,8 @@
 import os
 import resource
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from shapetool.geometry.mesh import load_mesh
 from tests.geometry.mesh_files import (
     CUBE_FACES,
     CUBE_VERTICES,
+    CUBES,
+    buffer_bytes,
     glb_bytes,
     gltf_tree,
     obj_text,
@@ -182,9 +186,7 @@ def test_a_gltf_may_not_name_a_file_outside_its_root(uri: str, tmp_path: Path) -
 
 def test_a_gltf_may_name_a_file_in_another_folder_below_the_root(tmp_path: Path) -> None:
     tree = gltf_tree()
-    import base64
-
-    write(tmp_path, "buffers/a.bin", base64.b64decode(tree["buffers"][0]["uri"].partition(",")[2]))
+    write(tmp_path, "buffers/a.bin", buffer_bytes(tree))
     path = write(tmp_path, "scenes/a.gltf", changed(tree, "buffers", 0, "uri", to="../buffers/a.bin"))
     assert load_mesh(path, root=tmp_path).volume == pytest.approx(1.0)
     with pytest.raises(MeshError, match="below"):
@@ -251,33 +253,28 @@ def test_a_file_above_the_size_cap_is_refused_unread(tmp_path: Path) -> None:
         load_mesh(path)
 
 
+def bomb(path: Path, member: str, mebibytes: int) -> Path:
+    """The path of a new zip archive that unpacks to so many zeros."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(member, "w") as file:
+        for _ in range(mebibytes):
+            file.write(bytes(1 << 20))
+    return path
+
+
 @pytest.mark.usefixtures("little_memory")
 def test_an_archive_bomb_is_refused(tmp_path: Path) -> None:
-    with (
-        zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("a.stl", "w") as file,
-    ):
-        for _ in range(100):
-            file.write(bytes(1 << 20))
     with pytest.raises(MeshError, match="bomb"):
-        load_mesh(tmp_path / "bomb.zip")
+        load_mesh(bomb(tmp_path / "bomb.zip", "a.stl", 100))
 
 
 def test_a_3mf_that_unpacks_to_too_much_is_refused_before_trimesh_sees_it(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.3mf"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("3D/a.model", "w") as file:
-        for _ in range(20):
-            file.write(bytes(1 << 20))
     with pytest.raises(MeshError, match="promises 20971520 bytes unpacked"):
-        load_mesh(path)
+        load_mesh(bomb(tmp_path / "bomb.3mf", "3D/a.model", 20))
 
 
 @pytest.mark.usefixtures("little_memory")
 def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "lie.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.stl", "w") as file:
-        for _ in range(100):
-            file.write(bytes(1 << 20))
+    path = bomb(tmp_path / "lie.zip", "a.stl", 100)
     data = path.read_bytes().replace(struct.pack("<I", 100 << 20), struct.pack("<I", 1000))
     path.write_bytes(data)
     with pytest.raises(MeshError):
@@ -295,18 +292,7 @@ def test_an_archive_of_several_meshes_or_none_is_refused(tmp_path: Path) -> None
 
 
 def test_an_own_format_is_read_without_importing_trimesh(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    paths = [
-        write(tmp_path, name, content)
-        for name, content in {
-            "a.obj": obj_text(),
-            "a.off": off_text(),
-            "a.stl": stl_bytes(),
-            "a.ply": ply_bytes(),
-        }.items()
-    ]
+    paths = [write(tmp_path, name, CUBES[name]) for name in ("a.obj", "a.off", "a.stl", "a.ply", "a.gltf", "a.glb")]
     code = (
         "import sys; from shapetool.geometry.mesh import load_mesh\n"
         f"for path in {[str(path) for path in paths]!r}: load_mesh(path)\n"

@@ -1,5 +1,6 @@
 """Each format gives the same cube, and odd but valid files are read for what they say."""
 
+import base64
 import struct
 import zipfile
 from pathlib import Path
@@ -8,47 +9,20 @@ import numpy as np
 import pytest
 
 from shapetool.errors import MeshError
-from shapetool.geometry.mesh import Mesh, load_mesh
+from shapetool.geometry.mesh import load_mesh
 from tests.geometry.mesh_files import (
     CUBE_FACES,
     CUBE_QUADS,
     CUBE_VERTICES,
-    glb_bytes,
+    CUBES,
+    buffer_bytes,
     gltf_tree,
+    load,
     obj_text,
     off_text,
-    ply_bytes,
-    stl_bytes,
     stl_text,
     write,
 )
-
-CUBES = {
-    "a.obj": obj_text(),
-    "quads.obj": obj_text(faces=CUBE_QUADS),
-    "mixed.obj": obj_text(faces=[*CUBE_QUADS[:5], *CUBE_FACES[10:]]),
-    "a.off": off_text(),
-    "quads.off": off_text(faces=CUBE_QUADS),
-    "mixed.off": off_text(faces=[*CUBE_QUADS[:5], *CUBE_FACES[10:]]),
-    "glued.off": off_text(header="OFF"),
-    "coloured.off": off_text(header="COFF\n").replace("\n3 0 ", " 0.1 0.2 0.3 1\n3 0 ", 1),
-    "a.stl": stl_bytes(),
-    "solid.stl": b"solid" + stl_bytes()[5:],
-    "text.stl": stl_text(),
-    "text.STL": stl_text().replace("\n", "\r\n").upper(),
-    "a.ply": ply_bytes(),
-    "quads.ply": ply_bytes(faces=CUBE_QUADS),
-    "mixed.ply": ply_bytes(faces=[*CUBE_QUADS[:5], *CUBE_FACES[10:]]),
-    "little.ply": ply_bytes("binary_little_endian"),
-    "big.ply": ply_bytes("binary_big_endian", faces=CUBE_QUADS),
-    "mixed_binary.ply": ply_bytes("binary_little_endian", faces=[*CUBE_QUADS[:5], *CUBE_FACES[10:]]),
-    "a.gltf": gltf_tree(),
-    "a.glb": glb_bytes(),
-}
-
-
-def load(folder: Path, name: str, content: str | bytes | dict) -> Mesh:
-    return load_mesh(write(folder, name, content))
 
 
 @pytest.mark.parametrize("name", CUBES)
@@ -158,10 +132,7 @@ def test_gltf_parts_of_lines_are_left_out_and_counted(tmp_path: Path) -> None:
 
 def test_a_gltf_reads_a_buffer_beside_it(tmp_path: Path) -> None:
     tree = gltf_tree()
-    import base64
-
-    data = base64.b64decode(tree["buffers"][0]["uri"].partition(",")[2])
-    write(tmp_path, "the data.bin", data)
+    write(tmp_path, "the data.bin", buffer_bytes(tree))
     tree["buffers"][0]["uri"] = "the%20data.bin"
     assert load(tmp_path, "a.gltf", tree).volume == pytest.approx(1.0)
 
@@ -170,8 +141,6 @@ def test_a_sparse_gltf_accessor_replaces_rows(tmp_path: Path) -> None:
     tree = gltf_tree()
     moved = struct.pack("<fff", 1, 1, 3)
     rows = struct.pack("<H", 7)
-    import base64
-
     uri = "data:;base64," + base64.b64encode(rows + b"\0\0" + moved).decode()
     tree["buffers"].append({"byteLength": 16, "uri": uri})
     tree["bufferViews"] += [{"buffer": 1, "byteLength": 2}, {"buffer": 1, "byteOffset": 4, "byteLength": 12}]

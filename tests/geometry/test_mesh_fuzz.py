@@ -5,28 +5,9 @@ import pytest
 
 from shapetool.errors import MeshError
 from shapetool.geometry.mesh import load_mesh
-from tests.geometry.mesh_files import (
-    CUBE_QUADS,
-    glb_bytes,
-    gltf_tree,
-    obj_text,
-    off_text,
-    ply_bytes,
-    stl_bytes,
-    stl_text,
-    write,
-)
+from tests.geometry.mesh_files import CUBES, write
 
-SEEDS = {
-    "a.obj": obj_text(faces=CUBE_QUADS).encode(),
-    "a.off": off_text().encode(),
-    "a.stl": stl_bytes(),
-    "text.stl": stl_text().encode(),
-    "a.ply": ply_bytes(),
-    "a.gltf": gltf_tree(),
-    "binary.ply": ply_bytes("binary_little_endian"),
-    "a.glb": glb_bytes(),
-}
+SEEDS = ("quads.obj", "a.off", "a.stl", "text.stl", "a.ply", "little.ply", "a.gltf", "a.glb")
 _WORDS = (
     b"-1",
     b"0",
@@ -67,9 +48,7 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_a_damaged_file_is_refused_or_gives_a_mesh_that_passes_the_gate(name: str, tmp_path) -> None:
-    import json
-
-    seed = SEEDS[name] if isinstance(SEEDS[name], bytes) else json.dumps(SEEDS[name]).encode()
+    seed = write(tmp_path, name, CUBES[name]).read_bytes()
     rng = np.random.default_rng(sum(name.encode()))
     refused = 0
     for _ in range(150):

@@ -1,8 +1,12 @@
 """The `shapetool` command: gathers the subcommands and turns every error into one line and an exit code."""
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -12,6 +16,7 @@ from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
 from shapetool.cli.sample_sdf import sample_sdf
 from shapetool.cli.verify import verify
+from shapetool.errors import Interrupted
 
 app = typer.Typer(
     name="shapetool",
@@ -40,11 +45,31 @@ app.command("verify")(verify)
 app.command("merge")(merge)
 
 
+@contextmanager
+def _leaving_on_signals() -> Iterator[None]:
+    """While a command runs, SIGTERM and SIGUSR1 interrupt it, but where the runner listens to them itself."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; run the same command again to go on")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [name for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), leave) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one run of the command line; errors are printed, never raised."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        outcome = app(args=words or ["--help"], standalone_mode=False)
+        with _leaving_on_signals():
+            outcome = app(args=words or ["--help"], standalone_mode=False)
         sys.stdout.flush()
         if not words:
             return _report.USAGE

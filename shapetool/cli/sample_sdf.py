@@ -2,20 +2,15 @@
 
 import os
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import Progress
-from shapetool.errors import ConfigError, Interrupted
+from shapetool.errors import ConfigError
 from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SDF_RECIPES, SIGNS, SdfRecipe, parse_settings, sdf_recipe
 
 if TYPE_CHECKING:
@@ -92,7 +87,7 @@ def sample_sdf(
     chosen = chosen.replace(
         count=count, surface_count=surface_count, sign=sign, backend=backend, normalize=normalize, dtype=dtype
     )
-    with leaving_on_signals(), Progress(json=json, quiet=quiet, verbose=verbose) as progress:
+    with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,
             shard=read_part(shard, os.environ),
@@ -156,22 +151,3 @@ def read_size(text: str | None) -> int | None:
     if size <= 0:
         raise ConfigError(f"--item-memory {text}: expected a size such as 800M or 8G.")
     return size
-
-
-@contextmanager
-def leaving_on_signals() -> Iterator[None]:
-    """While a run is set up or wound up, SIGTERM and SIGUSR1 interrupt it; in between the runner listens to them."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(f"stopped by {signal.Signals(number).name}; run the same command again to go on")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = [name for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), leave) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)

@@ -1,7 +1,9 @@
 """`info`, `verify` and `merge` as commands: what they print, where, and how they end."""
 
 import json
+import os
 import shutil
+import signal
 
 import pytest
 
@@ -93,6 +95,19 @@ def test_merge_replaces_a_file_only_when_told_to(folder, tmp_path, capsys):
     assert out.read_bytes() == b"mine"
     assert main(["merge", str(folder), str(out), "--overwrite", "-q"]) == 0
     assert len(open_dataset(out)) == 3
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_ends_any_command_with_75_and_one_line(folder, capsys, monkeypatch, name):
+    def told_to_stop(*_: object) -> None:
+        os.kill(os.getpid(), getattr(signal, name))
+
+    before = signal.getsignal(getattr(signal, name))
+    monkeypatch.setattr("shapetool.data.merge.Joiner.publish", told_to_stop)
+    assert main(["merge", str(folder), str(folder.parent / "all.h5")]) == 75
+    assert capsys.readouterr().err == f"shapetool: error: stopped by {name}; run the same command again to go on\n"
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["set"]
+    assert signal.getsignal(getattr(signal, name)) is before
 
 
 def test_merge_into_something_that_is_no_h5_is_refused(folder, tmp_path, capsys):

@@ -149,7 +149,7 @@ Retry = Annotated[
 ]
 Json = Annotated[bool, _shared("json", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, _shared("quiet", "-q", help="Errors only.")]
-Verbose = Annotated[bool, _shared("verbose", "-v", help="Every warning of every mesh.")]
+Verbose = Annotated[bool, _shared("verbose", "-v", help="Say more: every warning, every step.")]
 Config = Annotated[
     Path | None,
     _shared(

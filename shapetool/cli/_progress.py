@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shapetool.cli import _report
@@ -54,12 +55,12 @@ class Progress:
         if event["status"] != "ok":
             self.shown += 1
             if self.shown <= SHOWN_FAILURES or self.verbose:
-                self.say(f"{event['id']}: {event['status']}: {event['error']}")
+                self.say(failure(event))
             elif self.shown == SHOWN_FAILURES + 1:
                 self.say("more items failed; the report lists them all.")
         if self.verbose:
-            for warning in event["warnings"]:
-                self.say(f"{event['id']}: warning: {warning}")
+            for text in warnings(event):
+                self.say(text)
         if self._bar is not None:
             rate = sum(self.counts.values()) / max(time.monotonic() - self.started, 1e-9)
             self._bar.update(self._task, completed=self.done, failed=self._failed_text(), rate=f"{rate:.2f}/s")
@@ -116,6 +117,30 @@ class Progress:
         )
         self._task = self._bar.add_task("", total=self.total, completed=self.before, failed="", rate="")
         self._bar.start()
+
+
+def failure(line: Mapping[str, Any]) -> str:
+    """What is said of an item that is not ok, from its line of the report."""
+    return f"{line['id']}: {line['status']}: {line['error']}"
+
+
+def warnings(line: Mapping[str, Any]) -> list[str]:
+    """What is said of the repairs of an item, from its line of the report."""
+    return [f"{line['id']}: warning: {warning}" for warning in line["warnings"]]
+
+
+def steps(*, quiet: bool, verbose: bool) -> Callable[[int, int], None]:
+    """What is told after each shape how many are done, and says so every 30 seconds; each time when verbose."""
+    last = time.monotonic()
+
+    def step(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if not quiet and (verbose or now - last >= EVERY_SECONDS):
+            last = now
+            _report.note(f"{done}/{total} shapes")
+
+    return step
 
 
 def _duration(seconds: float) -> str:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from shapetool.cli import _options, _report
+from shapetool.cli._progress import failure, warnings
 
 
 def info(
     path: Annotated[Path, _options.place("PATH", "A mesh, a shard (.h5) or a dataset folder.")],
     json: _options.Json = False,
     quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
     config: _options.Config = None,
     version: _options.Version = False,
 ) -> None:
@@ -18,6 +20,10 @@ def info(
     from shapetool.pipelines import info as pipeline
 
     about = pipeline.run(path)
+    if verbose and not quiet:
+        for line in pipeline.report_lines(path):
+            for text in [failure(line)] if line["status"] != "ok" else warnings(line):
+                _report.note(text)
     if json:
         _report.data(about)
     elif not quiet:

@@ -31,18 +31,27 @@ def make_shapes(
     format: _Format = "obj",
     segments: _Segments = 96,
     overwrite: _options.Overwrite = False,
+    dry_run: _options.DryRun = False,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
     config: _options.Config = None,
     version: _options.Version = False,
 ) -> None:
     """Write closed procedural meshes whose true distance is known."""
     from shapetool.pipelines import make_shapes as pipeline
 
+    if dry_run:
+        shapes = pipeline.plan(family, out, count, seed, suffix=format, segments=segments, overwrite=overwrite)
+        size = sum(len(shape.image) for shape in shapes)
+        _report.data({"event": "dry-run", "out": str(out), "shapes": count, "bytes": size})
+        return
     records = pipeline.run(family, out, count, seed, suffix=format, segments=segments, overwrite=overwrite)
-    if json:
-        for record in records:
+    for record in records:
+        if json:
             _report.data(record)
-    elif not quiet:
-        shapes = f"{count} {family} shape{'' if count == 1 else 's'}"
-        _report.note(f"{shapes} in {out}; their numbers are in {out / pipeline.PARAMETERS}")
+        if verbose and not quiet:
+            _report.note(f"{out / record['file']}: {record['n_vertices']} vertices, {record['n_faces']} faces")
+    if not json and not quiet:
+        made = f"{count} {family} shape{'' if count == 1 else 's'}"
+        _report.note(f"{made} in {out}; their numbers are in {out / pipeline.PARAMETERS}")

@@ -9,14 +9,17 @@ from typing import Any
 
 from shapetool.data.reading import Dataset, open_dataset
 from shapetool.data.shardfile import describe_shard
-from shapetool.data.verify import REPORT
 from shapetool.errors import DataError
+from shapetool.runner.report import read_report
+from shapetool.runner.run import report_path
 
 
 def run(path: Path) -> dict[str, Any]:
     """What is known about `path` at a glance, as JSON-able values; samples are not read.
 
-    Raises: DataError for a path that is no data set, MeshError for a mesh that cannot be read.
+    Raises:
+        DataError: there is no such path, or it is a data set that is damaged or foreign.
+        MeshError: it is a mesh that cannot be read.
     """
     path = Path(path)
     if not path.exists():
@@ -31,7 +34,8 @@ def run(path: Path) -> dict[str, Any]:
 def describe_dataset(path: Path) -> dict[str, Any]:
     """What a shard or a dataset folder holds; a folder may be incomplete.
 
-    Raises: DataError where it is damaged or foreign.
+    Raises:
+        DataError: it is damaged or foreign.
     """
     with open_dataset(path, partial=True) as dataset:
         attributes = describe_shard(dataset.shards[0][0]).attributes
@@ -50,9 +54,20 @@ def describe_dataset(path: Path) -> dict[str, Any]:
             if name in attributes and not (path.is_dir() and name == "digest")
         }
         about["first_ids"] = list(dataset.shape_ids[:5])
-    if path.is_dir() and (path / REPORT).exists():
-        about["report"] = _statuses(path / REPORT)
+    lines = report_lines(path)
+    if lines:
+        about["report"] = dict(sorted(Counter(str(line["status"]) for line in lines).items()))
     return about
+
+
+def report_lines(path: Path) -> list[dict[str, Any]]:
+    """The report of the run that made a data set, one entry an item; empty where there is none.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    report = report_path(Path(path))
+    return read_report(report) if report.is_file() else []
 
 
 def _tallies(dataset: Dataset) -> dict[str, Any]:
@@ -62,12 +77,3 @@ def _tallies(dataset: Dataset) -> dict[str, Any]:
         watertight += bool(dataset.read(index, "watertight"))
         methods[str(dataset.read(index, "sign_method"))] += 1
     return {"watertight": watertight, "sign_methods": dict(sorted(methods.items()))}
-
-
-def _statuses(report: Path) -> dict[str, int]:
-    """How many items of a run ended in each status."""
-    try:
-        lines = [json.loads(line) for line in report.read_bytes().split(b"\n")[:-1]]
-        return dict(sorted(Counter(str(line["status"]) for line in lines).items()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{report}: expected one JSON object with a status on each line ({error}).") from error

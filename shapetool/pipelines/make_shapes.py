@@ -1,6 +1,7 @@
 """Procedural closed meshes with known truth: the Python side of `shapetool make-shapes`."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ from shapetool.runner.files import to_json_line, writable
 from shapetool.sampling.seed import shape_rng
 
 PARAMETERS = "parameters.jsonl"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape before it is written: its line of the list, and the bytes of its file."""
+
+    record: dict[str, Any]
+    image: bytes
 
 
 def run(
@@ -34,27 +43,46 @@ def run(
             written.
         DataError: the list in `out` is not one that this function wrote.
     """
-    if count < 1:
-        raise ConfigError(f"count is {count}; expected at least 1 shape.")
-    made = [_make(family, k, seed, suffix, segments) for k in range(count)]
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: expected a folder for the meshes, found a file. Name another OUT.")
-    known = _read_list(out / PARAMETERS)
-    if not overwrite:
-        for record, image in made:
-            _check_free(out / record["file"], image)
-    records = [record for record, _ in made]
-    known |= {record["id"]: record for record in records}
+    shapes = plan(family, out, count, seed, suffix=suffix, segments=segments, overwrite=overwrite)
+    known = _read_list(out / PARAMETERS) | {shape.record["id"]: shape.record for shape in shapes}
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
-        for record, image in made:
-            write_whole(out / record["file"], image)
+        for shape in shapes:
+            write_whole(out / shape.record["file"], shape.image)
         write_whole(out / PARAMETERS, b"".join(to_json_line(known[name]) for name in sorted(known)))
-    return records
+    return [shape.record for shape in shapes]
 
 
-def _make(family: str, k: int, seed: int, suffix: str, segments: int) -> tuple[dict[str, Any], bytes]:
-    """The record and the file of shape k."""
+def plan(
+    family: str,
+    out: Path,
+    count: int = 1,
+    seed: int = 0,
+    *,
+    suffix: str = "obj",
+    segments: int = families.SEGMENTS,
+    overwrite: bool = False,
+) -> list[Shape]:
+    """What `run` would write, with nothing written.
+
+    Raises:
+        ConfigError: as `run` does.
+        DataError: as `run` does.
+    """
+    if count < 1:
+        raise ConfigError(f"count is {count}; expected at least 1 shape.")
+    shapes = [_make(family, k, seed, suffix, segments) for k in range(count)]
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: expected a folder for the meshes, found a file. Name another OUT.")
+    _read_list(out / PARAMETERS)  # a damaged one is refused before anything is written
+    if not overwrite:
+        for shape in shapes:
+            _check_free(out / shape.record["file"], shape.image)
+    return shapes
+
+
+def _make(family: str, k: int, seed: int, suffix: str, segments: int) -> Shape:
+    """Shape k."""
     shape_id = f"{family}-{k:05d}"
     parameters = families.draw_parameters(family, shape_rng(seed, f"make-shapes/{shape_id}"), segments)
     mesh = families.build(family, parameters)
@@ -71,7 +99,7 @@ def _make(family: str, k: int, seed: int, suffix: str, segments: int) -> tuple[d
         "exact_distance": families.FAMILIES[family].exact,
         "tessellation_error": families.tessellation_error(family, parameters),
     }
-    return record, encode_mesh(mesh, suffix)
+    return Shape(record, encode_mesh(mesh, suffix))
 
 
 def _check_free(path: Path, image: bytes) -> None:

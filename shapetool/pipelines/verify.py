@@ -10,8 +10,9 @@ from shapetool.data.verify import verify as findings_of
 
 
 def run(path: Path, report: Callable[[int, int], None] | None = None) -> list[Finding]:
-    """Everything found wrong with the data at `path`; empty if all is well.
+    """Everything found wrong with the data at `path`, empty if all is well; `report(done, total)` follows the shapes.
 
-    Raises: DataError where there is nothing to verify.
+    Raises:
+        DataError: there is nothing to verify.
     """
     return findings_of(path, report)

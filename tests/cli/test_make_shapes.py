@@ -30,3 +30,22 @@ def test_the_help_names_every_family(family: str) -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert family in result.stdout
     assert f"{SEGMENTS}" in result.stdout
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(tmp_path: Path) -> None:
+    words = ["box", str(tmp_path / "new"), "--count", "2"]
+    dry = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert not (tmp_path / "new").exists()
+    assert CliRunner().invoke(app, words).exit_code == 0
+    written = sum(path.stat().st_size for path in (tmp_path / "new").glob("*.obj"))
+    assert json.loads(dry.stdout) == {"event": "dry-run", "out": str(tmp_path / "new"), "shapes": 2, "bytes": written}
+    refused = CliRunner().invoke(app, [*words, "--dry-run", "--seed", "1"])
+    assert "exists and holds another shape" in str(refused.exception)
+
+
+def test_verbose_names_every_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["box", str(tmp_path), "--count", "2", "-v"])
+    assert result.stderr.splitlines()[:2] == [
+        f"{tmp_path / f'box-0000{k}.obj'}: 8 vertices, 12 faces" for k in range(2)
+    ]

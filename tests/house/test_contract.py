@@ -8,15 +8,15 @@ import typer
 
 from shapetool.cli.app import app, main
 
-EVERYWHERE = {"--json", "--quiet", "-q", "--config", "--version"}
+EVERYWHERE = {"--json", "--quiet", "-q", "--verbose", "-v", "--config", "--version"}
 COMMANDS = {
     "sample-sdf": {
         *("--seed", "--workers", "-j", "--device", "--recipe", "--shard", "--engine", "--overwrite", "--dry-run"),
-        *("--item-timeout", "--max-failures", "--retry", "--verbose", "-v"),
+        *("--item-timeout", "--max-failures", "--retry"),
         *("--count", "--surface-count", "--sign", "--backend", "--normalize", "--dtype"),
     },
-    "make-shapes": {"--count", "--seed", "--overwrite"},
-    "merge": {"--overwrite"},
+    "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
+    "merge": {"--overwrite", "--dry-run"},
     "info": set(),
     "verify": set(),
 }

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from shapetool.cli.app import app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
@@ -76,11 +79,15 @@ def test_a_page_on_adding_something_fits_on_one_screen(page):
 
 
 def test_the_page_on_recipes_has_every_recipe_and_its_count():
-    from shapetool.recipes import SDF_RECIPES
+    from shapetool.recipes import SDF_RECIPES, SdfRecipe
 
     page = (REPOSITORY / "docs" / "recipes.md").read_text()
     rows = [f"| `{name}` | {recipe.count:,} |" for name, recipe in SDF_RECIPES.items()]
     assert [row for row in rows if row not in page] == []
+    usual = SdfRecipe.surface_count
+    others = {name: recipe.surface_count for name, recipe in SDF_RECIPES.items() if recipe.surface_count != usual}
+    assert [name for name, count in others.items() if f"{count:,} for `{name}`" not in page] == []
+    assert f"their normals: {usual:,}" in page
 
 
 def test_the_page_on_shards_has_every_column_and_attribute():
@@ -96,6 +103,14 @@ def test_the_page_on_frames_has_every_frame():
 
     page = (REPOSITORY / "docs" / "conventions.md").read_text()
     assert [name for name in FRAME_SIZES if f"| `{name}` |" not in page] == []
+
+
+def test_the_page_on_the_command_line_has_every_command_and_option():
+    commands = typer.main.get_command(app).commands
+    page = (REPOSITORY / "docs" / "command-line.md").read_text()
+    names = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    assert [name for name in sorted(names) if name.startswith("-") and not re.search(rf"`{name}[ `]", page)] == []
+    assert [name for name in commands if f"shapetool {name} " not in page or f"`{name}`" not in page] == []
 
 
 def test_the_page_on_the_command_line_has_every_status():

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from shapetool.cli import _progress
 from shapetool.cli.app import main
 from shapetool.data.shards import open_dataset
 
@@ -45,6 +46,26 @@ def test_info_prints_a_table_on_stdout(folder, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("out", ["set", "set.h5"])
+def test_verbose_info_shows_each_failure_and_warning_of_the_report(tmp_path, capsys, out):
+    meshes = tmp_path / "meshes"
+    assert main(["make-shapes", "box", str(meshes)]) == 0
+    text = (meshes / "box-00000.obj").read_text()
+    (meshes / "box-00000.obj").write_text(text + "v 9 9 9\n")
+    (meshes / "empty.obj").write_text("")
+    assert main(["sample-sdf", str(meshes), str(tmp_path / out), "--count", "2000", "-j", "1", "-q"]) == 3
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / out), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["report"] == {"invalid": 1, "ok": 1}
+    assert told.err == ""
+    assert main(["info", str(tmp_path / out), "-v"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:30] for line in lines] == ["box-00000: warning: 1 unrefere", "empty: invalid: empty.obj: the"]
+    assert main(["info", str(tmp_path / out), "-v", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_info_of_a_mesh_tells_its_faces(tmp_path, capsys):
     (tmp_path / "t.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     assert main(["info", str(tmp_path / "t.obj"), "--json"]) == 0
@@ -67,14 +88,43 @@ def test_verify_of_good_data_ends_with_0(folder, capsys):
     assert "nothing wrong found" in said.err
 
 
+def test_verify_says_in_json_too_that_nothing_is_wrong(folder, capsys):
+    assert main(["verify", str(folder), "--json", "-q"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"event": "end", "path": str(folder), "shapes": 3, "findings": 0}
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("command", ["verify", "merge"])
+def test_verbose_shows_how_far_it_is_after_each_shape_and_quiet_wins(folder, tmp_path, capsys, command):
+    words = [command, str(folder), *([str(tmp_path / "all.h5"), "--overwrite"] if command == "merge" else [])]
+    assert main(words) == 0
+    assert "1/3 shapes" not in capsys.readouterr().err
+    assert main([*words, "-v"]) == 0
+    assert capsys.readouterr().err.splitlines()[:3] == ["1/3 shapes", "2/3 shapes", "3/3 shapes"]
+    assert main([*words, "-v", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_long_command_says_how_far_it_is_every_thirty_seconds(folder, capsys, monkeypatch):
+    monkeypatch.setattr(_progress, "EVERY_SECONDS", 0.0)
+    assert main(["verify", str(folder)]) == 0
+    assert "3/3 shapes" in capsys.readouterr().err
+
+
 def test_verify_of_damaged_data_prints_each_finding_and_ends_with_1(folder, capsys):
     path = next(folder.glob("shard-*.h5"))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
     assert main(["verify", str(folder), "--json"]) == 1
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines[0]["path"] == str(path)
+    *findings, end = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert findings[0] | {"problem": ""} == {
+        **{"event": "finding", "path": str(path), "problem": ""},
+        **{"row": findings[0]["row"], "shape_id": findings[0]["shape_id"]},
+    }
+    assert findings[0]["problem"]
+    assert end == {"event": "end", "path": str(folder), "shapes": end["shapes"], "findings": len(findings)}
     assert main(["verify", str(folder)]) == 1
     assert path.name in capsys.readouterr().out
 
@@ -95,6 +145,18 @@ def test_merge_replaces_a_file_only_when_told_to(folder, tmp_path, capsys):
     assert out.read_bytes() == b"mine"
     assert main(["merge", str(folder), str(out), "--overwrite", "-q"]) == 0
     assert len(open_dataset(out)) == 3
+
+
+def test_a_dry_merge_says_what_it_would_write_and_writes_nothing(folder, tmp_path, capsys):
+    out = tmp_path / "all.h5"
+    assert main(["merge", str(folder), str(out), "--dry-run"]) == 0
+    would = json.loads(capsys.readouterr().out)
+    assert not out.exists()
+    assert main(["merge", str(folder), str(out), "-q"]) == 0
+    assert (would["event"], would["out"], would["shapes"]) == ("dry-run", str(out), 3)
+    assert abs(would["bytes"] - out.stat().st_size) < 2 << 20  # headers and room to spare, whatever the shapes
+    assert main(["merge", str(folder), str(out), "--dry-run"]) == 1
+    assert "--overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])

@@ -57,7 +57,11 @@ def _use_config(context: Any, path: Path | None) -> Path | None:
 
 
 def _choice(option: str, choices: tuple[str, ...], later: dict[str, str]) -> Any:
-    """A callback that lets only `choices` pass; `later` says what brings the ones that are yet to come."""
+    """A callback that lets only `choices` pass; `later` says what brings the ones that are yet to come.
+
+    Raises:
+        ConfigError: from the callback, for any other.
+    """
 
     def check(value: str) -> str:
         if value in later:

@@ -12,8 +12,8 @@ def revolve(profile: Float[np.ndarray, "N 2"], segments: int) -> Mesh:
     The outline runs against the clock with the radius to the right and z up; corners on the axis become one vertex,
     and a side along the axis becomes no face. The mesh lies within ``turning_error`` of the true solid of revolution.
     """
-    vertices, index = _grid(profile, segments)
-    return _compact(vertices, _grid_faces(index, np.ones(index.shape, dtype=bool)))
+    vertices, index = _turned(profile, segments)
+    return _compact(vertices, _turned_faces(index, np.ones(index.shape, dtype=bool)))
 
 
 def turning_error(radius: float, segments: int) -> float:
@@ -78,12 +78,12 @@ def revolve_with_handle(
     wall, which is upright there; each place is ``2 * half_width`` segments wide about the direction of x. The handle
     follows half an ellipse that reaches ``depth`` away from the wall. Both places need equally many rows.
     """
-    vertices, index = _grid(profile, segments)
+    vertices, index = _turned(profile, segments)
     kept = np.ones(index.shape, dtype=bool)
     columns = np.arange(-half_width, half_width) % segments
     for first, last in rows:
         kept[first:last, columns] = False
-    body = _grid_faces(index, kept)
+    body = _turned_faces(index, kept)
     upper, lower = (_outline(index, first, last, half_width) for first, last in rows)
     rings = [upper]
     middle = _handle_rings(vertices, upper, lower, depth, steps=48)
@@ -95,7 +95,9 @@ def revolve_with_handle(
     return _compact(np.concatenate([vertices, middle.reshape(-1, 3)]), np.concatenate([body, handle]))
 
 
-def _grid(profile: Float[np.ndarray, "N 2"], segments: int) -> tuple[Float[np.ndarray, "V 3"], Int[np.ndarray, "N S"]]:
+def _turned(
+    profile: Float[np.ndarray, "N 2"], segments: int
+) -> tuple[Float[np.ndarray, "V 3"], Int[np.ndarray, "N S"]]:
     """The turned corners, and the vertex of each corner and segment; a corner on the axis has one for all."""
     angles = np.arange(segments) * (2 * np.pi / segments)
     radius, height = profile[:, :1], np.repeat(profile[:, 1:], segments, axis=1)
@@ -105,7 +107,7 @@ def _grid(profile: Float[np.ndarray, "N 2"], segments: int) -> tuple[Float[np.nd
     return vertices, index
 
 
-def _grid_faces(index: Int[np.ndarray, "N S"], kept: Bool[np.ndarray, "N S"]) -> Int[np.ndarray, "F 3"]:
+def _turned_faces(index: Int[np.ndarray, "N S"], kept: Bool[np.ndarray, "N S"]) -> Int[np.ndarray, "F 3"]:
     """Two triangles a kept cell, less those that the axis squeezes to nothing."""
     above = np.roll(index, -1, axis=0)
     cells = (index, np.roll(index, -1, axis=1), np.roll(above, -1, axis=1), above)

@@ -103,13 +103,21 @@ def _make(family: str, k: int, seed: int, suffix: str, segments: int) -> Shape:
 
 
 def _check_free(path: Path, image: bytes) -> None:
-    """Raises ConfigError if a file is there that holds something else."""
+    """Nothing, when no file is there that holds something else.
+
+    Raises:
+        ConfigError: there is one.
+    """
     if path.exists() and path.read_bytes() != image:
         raise ConfigError(f"{path}: exists and holds another shape. Use --overwrite, another OUT, or the same --seed.")
 
 
 def _read_list(path: Path) -> dict[str, dict[str, Any]]:
-    """The records of an earlier run, by id."""
+    """The records of an earlier run, by id.
+
+    Raises:
+        DataError: the list is not one that `run` wrote.
+    """
     if not path.exists():
         return {}
     try:

@@ -45,7 +45,11 @@ def plan(folder: Path, out: Path, *, overwrite: bool = False) -> Preview:
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
-    """Raises ConfigError unless `out` is a place for the file."""
+    """Nothing, when `out` is a place for the file.
+
+    Raises:
+        ConfigError: it is not.
+    """
     if out.suffix != ".h5":
         raise ConfigError(f"{out}: expected a name that ends in .h5, for the result is one HDF5 file.")
     if out.is_dir():

@@ -84,6 +84,8 @@ def _draw_sorted(measures: Float[np.ndarray, " N"], count: int, rng: np.random.G
     """``count`` indices in rising order, each drawn in proportion to its measure; measure 0 is never drawn.
 
     The sums of exponential gaps are distributed as sorted uniform numbers are, which saves the sort.
+
+    Source: Devroye, "Non-Uniform Random Variate Generation", Springer, 1986, chapter V.
     """
     if count == 0:
         return np.zeros(0, dtype=np.int64)

@@ -30,6 +30,10 @@ LEVEL = {
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE = 400  # about 300 is meant; beyond this a file is two
 LONGEST_FUNCTION = 75  # about 60 is meant
+MOST_PARAMETERS = 7  # beyond, a recipe
+ERRORS = {"MeshError", "DataError", "ConfigError", "MetricError", "CheckpointError"}
+# What has another word here: vertices, faces, points, inside, distances, code, lattice, pose, recipe.
+NOT_SAID = {"verts", "tris", "pts", "xyz", "coords", "occ", "gt", "latent", "embedding", "grid", "extrinsic", "cfg"}
 
 
 def named(path: Path) -> str:
@@ -79,6 +83,45 @@ def noises(source: str) -> list[str]:
     return found
 
 
+def crowded(source: str) -> list[str]:
+    """The functions of a source with more parameters than a reader keeps in mind, `self` not counted."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            if len([name for name in names if name not in ("self", "cls")]) > MOST_PARAMETERS:
+                found.append(node.name)
+    return found
+
+
+def silent_raises(source: str) -> list[str]:
+    """The public functions of a source that raise an error of shapetool which neither they nor their class name."""
+    tree = ast.parse(source)
+    documented = [(node, "") for node in tree.body]
+    for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        documented += [(node, ast.get_docstring(kind) or "") for node in kind.body]
+    found = []
+    for function, above in documented:
+        if isinstance(function, ast.FunctionDef) and (function.name == "__init__" or function.name[0] != "_"):
+            said = above + (ast.get_docstring(function) or "")
+            raised = {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)} & ERRORS
+            found += [f"{function.name} makes {name}" for name in sorted(raised) if name not in said]
+    return found
+
+
+def other_words(source: str) -> list[str]:
+    """The names that a source gives to something for which the house has another word."""
+    given: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.arg):
+            given.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            given.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            given.add(node.name)
+    return sorted(name for name in given if NOT_SAID & set(name.lower().split("_")))
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_every_part_has_a_level(path):
     assert part_of(path) == "__init__" or part_of(path) in LEVEL
@@ -118,6 +161,21 @@ def test_every_public_thing_says_what_it_is(path):
         assert ast.get_docstring(tree), "a module says in its first line what it is for"
 
 
+@pytest.mark.parametrize("path", [path for path in SOURCES if part_of(path) != "cli"], ids=named)
+def test_a_function_has_few_parameters(path):
+    assert crowded(path.read_text()) == []  # in cli, a command has one for each of its options
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_the_errors_of_a_public_function_are_in_its_docstring(path):
+    assert silent_raises(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_things_are_called_what_the_house_calls_them(path):
+    assert other_words(path.read_text()) == []
+
+
 @pytest.mark.parametrize(
     ("file", "source"),
     [
@@ -134,3 +192,14 @@ def test_the_layer_check_sees_an_upward_or_sideways_import(file, source):
 @pytest.mark.parametrize("source", ["print(1)", "import sys\nsys.exit(2)", "raise SystemExit", "sys.stderr.write('x')"])
 def test_the_silence_check_hears_a_noise(source):
     assert len(noises(source)) == 1
+
+
+def test_the_checks_of_parameters_docstrings_and_words_see_what_they_look_for():
+    assert crowded("def f(self, a, b, c, d, e, f, g): pass\ndef h(a, b, c, d, *, e, f, g, i): pass") == ["h"]
+    assert other_words("def f(verts): tri_grid = 1") == ["tri_grid", "verts"]
+    raising = "def f():\n    '''{}'''\n    raise DataError('x')"
+    assert silent_raises(raising.format("A number.")) == ["f makes DataError"]
+    assert silent_raises(raising.format("A number. Raises: DataError.")) == []
+    method = "class C:\n    '''{}'''\n    def __init__(self):\n        raise MeshError('x')"
+    assert silent_raises(method.format("A mesh.")) == ["__init__ makes MeshError"]
+    assert silent_raises(method.format("A mesh. Raises: MeshError.")) == []

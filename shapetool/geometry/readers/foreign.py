@@ -47,7 +47,11 @@ def read_foreign(source: Source) -> RawMesh:
 
 
 def _flatten(scene: Any) -> RawMesh:
-    """All triangles of a trimesh scene in one frame, mirrored parts wound outward again."""
+    """All triangles of a trimesh scene in one frame, mirrored parts wound outward again.
+
+    Raises:
+        MeshError: when a face points at no vertex.
+    """
     vertices: list[Float[np.ndarray, "v 3"]] = []
     faces: list[Int[np.ndarray, "f 3"]] = []
     left_out = count = 0

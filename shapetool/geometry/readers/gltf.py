@@ -121,7 +121,11 @@ def _local_transform(node: dict[str, Any], where: str) -> Float[np.ndarray, "4 4
 
 
 def _unit(quaternion: Float[np.ndarray, "4"], where: str) -> Float[np.ndarray, "4"]:
-    """The quaternion at length one; files hold it rounded."""
+    """The quaternion at length one; files hold it rounded.
+
+    Raises:
+        MeshError: when it is far from that.
+    """
     length = float(np.linalg.norm(quaternion))
     if not 0.5 < length < 2.0:
         raise MeshError(f"{where}: expected a rotation of length 1, found {length:g}.")
@@ -129,7 +133,11 @@ def _unit(quaternion: Float[np.ndarray, "4"], where: str) -> Float[np.ndarray, "
 
 
 def _numbers(value: object, count: int, where: str) -> Float[np.ndarray, "n"]:
-    """A JSON list of finite numbers."""
+    """A JSON list of finite numbers.
+
+    Raises:
+        MeshError: when it is none, or of another length.
+    """
     good = isinstance(value, list) and len(value) == count and all(type(x) in (int, float) for x in value)
     try:
         numbers = np.array(value if good else [np.nan], np.float64)

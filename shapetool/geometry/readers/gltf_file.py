@@ -22,7 +22,11 @@ _MOST_ZEROS = 1_000_000
 
 
 class GltfFile:
-    """The JSON of a glTF file, with buffers read when an accessor needs them and each size checked before."""
+    """The JSON of a glTF file, with buffers read when an accessor needs them and each size checked before.
+
+    Raises:
+        MeshError: when it is no glTF, or of another version than 2.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -79,7 +83,11 @@ class GltfFile:
         return values
 
     def _sparse(self, sparse: dict[str, Any], base: np.ndarray, kind: np.dtype, place: str) -> np.ndarray:
-        """The base values with some rows replaced."""
+        """The base values with some rows replaced.
+
+        Raises:
+            MeshError: when the rows are malformed, or there is no such row.
+        """
         count = whole(entry(sparse, "count", None, place), place)
         where = entry(sparse, "indices", dict, place)
         what = entry(sparse, "values", dict, place)
@@ -156,7 +164,11 @@ class GltfFile:
         return self._buffers[number]
 
     def _fetch(self, uri: object, number: int, place: str) -> bytes:
-        """The bytes that a buffer names: the chunk of the GLB, data in the text, or a file below the root."""
+        """The bytes that a buffer names: the chunk of the GLB, data in the text, or a file below the root.
+
+        Raises:
+            MeshError: when there is no such chunk or file, it lies elsewhere, or the data cannot be decoded.
+        """
         if uri is None:
             if number or self._binary is None:
                 raise MeshError(f"{place} names no file, and there is no binary chunk for it.")
@@ -215,7 +227,11 @@ def whole(value: object, where: str) -> int:
 
 
 def _component(node: dict[str, Any], place: str) -> np.dtype:
-    """The stored type of a component."""
+    """The stored type of a component.
+
+    Raises:
+        MeshError: when glTF has no such type.
+    """
     code = whole(entry(node, "componentType", None, place), place)
     if code not in _COMPONENTS:
         raise MeshError(f"{place}: unknown componentType {code}.")

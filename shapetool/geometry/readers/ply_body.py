@@ -69,6 +69,11 @@ class BinaryBody:
         return np.dtype(self._order + code)
 
     def _number(self, code: str, at: int) -> int:
+        """The whole number that stands at a place.
+
+        Raises:
+            MeshError: when the data ends before it does.
+        """
         kind = self._kind(code)
         if at + kind.itemsize > len(self._data):
             raise MeshError("the file ends inside an element. It is cut off; copy or export it again.")
@@ -107,7 +112,11 @@ class BinaryBody:
         return rows
 
     def _row_by_row(self, element: Element) -> tuple[Values, Lists]:
-        """The single values and the lists of an element whose lists differ in length."""
+        """The single values and the lists of an element whose lists differ in length.
+
+        Raises:
+            MeshError: when a row promises more than is left.
+        """
         singles: dict[str, list[np.ndarray]] = {p.name: [] for p in element.properties if p.count_kind is None}
         many: dict[str, list[np.ndarray]] = {p.name: [] for p in element.properties if p.count_kind is not None}
         plan = [
@@ -221,7 +230,11 @@ def _any_rows(element: Element, lines: list[bytes]) -> tuple[Values, Lists]:
 
 
 def _numbers(words: list[bytes], kind: str) -> Num[np.ndarray, "n"]:
-    """The words as float64 for a float property, as int64 for another (a whole number written as 3.0 is one)."""
+    """The words as float64 for a float property, as int64 for another (a whole number written as 3.0 is one).
+
+    Raises:
+        ValueError: when a word is not the number it must be.
+    """
     values: Float[np.ndarray, n] = np.array(floats(words), np.float64)
     if kind[0] == "f":
         return values

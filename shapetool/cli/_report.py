@@ -60,13 +60,20 @@ def describe(error: BaseException) -> str:
     if isinstance(error, ShapetoolError):
         return one_line(str(error))
     if isinstance(error, ParserError):
-        return one_line(error.format_message())  # type: ignore[attr-defined]
+        return one_line(error.format_message() + _usage(error))  # type: ignore[attr-defined]
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "stopped by Ctrl-C; run the same command again to go on"
     if isinstance(error, OSError) and error.strerror:
         where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return one_line(f"{where}{error.strerror}")
     return one_line(f"{type(error).__name__}: {error}. This is a defect of shapetool; SHAPETOOL_DEBUG=1 shows where.")
+
+
+def _usage(error: Any) -> str:
+    """The order of the words where one is missing, which the parser cannot tell from one in another's place."""
+    if type(error).__name__ != "MissingParameter" or error.ctx is None:
+        return ""
+    return f" {error.ctx.get_usage()}."
 
 
 def fail(error: BaseException) -> int:

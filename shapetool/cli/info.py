@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
+
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import failure, warnings
 
@@ -31,15 +33,11 @@ def info(
 
 
 def _show(about: Mapping[str, Any]) -> None:
-    """Prints a table of two columns on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for name, text in _rows(about):
-        table.add_row(Text(_report.one_line(name), style="bold"), Text(_report.one_line(text), overflow="fold"))
-    Console(highlight=False).print(table)
+    """Prints a table of two columns on stdout, a row a line whatever its length, so that it can be searched."""
+    rows = [(_report.one_line(name), _report.one_line(text)) for name, text in _rows(about)]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        typer.echo(f"{typer.style(name, bold=True)}{' ' * (width - len(name))}  {text}".rstrip())
 
 
 def _rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from shapetool.cli import _options, _report
+from shapetool.geometry.wording import plural
 
 _Family = Annotated[
     str,
@@ -53,5 +54,4 @@ def make_shapes(
         if verbose and not quiet:
             _report.note(f"{out / record['file']}: {record['n_vertices']} vertices, {record['n_faces']} faces")
     if not json and not quiet:
-        made = f"{count} {family} shape{'' if count == 1 else 's'}"
-        _report.note(f"{made} in {out}; their numbers are in {out / pipeline.PARAMETERS}")
+        _report.note(f"{plural(count, f'{family} shape')} in {out}; their numbers are in {out / pipeline.PARAMETERS}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import steps
+from shapetool.geometry.wording import plural
 
 
 def merge(
@@ -29,4 +30,4 @@ def merge(
     if json:
         _report.data({"out": str(out), "shapes": shapes})
     elif not quiet:
-        _report.note(f"{out}: {shapes} shapes")
+        _report.note(f"{out}: {plural(shapes, 'shape')}")

@@ -7,6 +7,7 @@ import typer
 
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import steps
+from shapetool.geometry.wording import plural
 
 
 def verify(
@@ -40,5 +41,5 @@ def verify(
     if json:
         _report.data({"event": "end", "path": str(path), "shapes": shapes, "findings": len(findings)})
     if not quiet:
-        _report.note(f"{path}: {len(findings)} findings" if findings else f"{path}: nothing wrong found")
+        _report.note(f"{path}: {plural(len(findings), 'finding')}" if findings else f"{path}: nothing wrong found")
     return _report.REFUSED if findings else _report.OK

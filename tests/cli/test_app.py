@@ -1,5 +1,6 @@
 """The shell around the commands: wrong words, no words, and a reader that leaves early."""
 
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,11 @@ def test_a_command_line_that_makes_no_sense_is_one_line_and_exit_2(arguments, ca
 def test_a_near_miss_is_offered(capsys):
     main(["sample-sdf", "a", "b.h5", "--sed", "1"])
     assert "--seed" in capsys.readouterr().err
+
+
+def test_a_missing_word_is_followed_by_the_order_of_all(capsys):
+    assert main(["sample-sdf", "meshes"]) == 2  # the parser takes the only word for OUT
+    assert re.search(r"Missing argument 'INPUT'\. Usage: .*sample-sdf .*INPUT.*OUT", capsys.readouterr().err)
 
 
 def test_no_words_show_the_help():

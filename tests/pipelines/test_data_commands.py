@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -40,8 +41,10 @@ def test_info_tells_what_a_data_set_holds(folder, capsys):
 def test_info_prints_a_table_on_stdout(folder, capsys):
     assert main(["info", str(folder)]) == 0
     out = capsys.readouterr().out
-    assert "points" in out
-    assert "(2000, 3)" in out
+    assert re.search(r"^  points +<f4 \(2000, 3\)$", out, re.MULTILINE)
+    assert re.search(r"^manifest_sha256 +[0-9a-f]{64}$", out, re.MULTILINE), (
+        "nothing is folded that may be searched for"
+    )
     assert main(["info", str(folder), "-q"]) == 0
     assert capsys.readouterr().out == ""
 
@@ -126,7 +129,9 @@ def test_verify_of_damaged_data_prints_each_finding_and_ends_with_1(folder, caps
     assert findings[0]["problem"]
     assert end == {"event": "end", "path": str(folder), "shapes": end["shapes"], "findings": len(findings)}
     assert main(["verify", str(folder)]) == 1
-    assert path.name in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert path.name in said.out
+    assert said.err == f"{folder}: {len(findings)} finding{'' if len(findings) == 1 else 's'}\n"
 
 
 def test_merge_makes_one_file_that_verifies(folder, tmp_path, capsys):

@@ -116,6 +116,7 @@ class Joiner:
         write_attributes(self._file, self._attributes, self._digests)
         self._file.close()
         self._file = None
+        os.truncate(self._beside, _true_length(self._beside))
         self.sync()
         os.replace(self._beside, self._out)
         sync_folder(self._out.parent)
@@ -215,6 +216,17 @@ class Joiner:
     def _failure(self, error: OSError) -> OSError:
         reason = f"{os.strerror(error.errno or 0)} while writing {self._reserved} bytes"
         return OSError(error.errno, reason, str(self._out))
+
+
+def _true_length(path: Path) -> int:
+    """Where the content of an HDF5 file ends, which may have room reserved behind it.
+
+    Source: HDF5 File Format Specification, superblock versions 2 and 3: the end of file address is at byte 28.
+    """
+    with open(path, "rb") as file:
+        head = file.read(36)
+    assert head[8] in (2, 3), "LIBVER asks for a superblock of version 3"
+    return int.from_bytes(head[28:36], "little")
 
 
 def copy_row(source: h5py.Dataset, row: int, target: h5py.Dataset, target_row: int) -> None:

@@ -51,6 +51,14 @@ def test_the_file_takes_no_more_than_its_shards(folder, tmp_path):
     assert (tmp_path / "all.h5").stat().st_size < sum(path.stat().st_size for path in folder.glob("*.h5"))
 
 
+@pytest.mark.parametrize("count", [10, 20000])
+def test_no_reserved_room_is_left_in_the_file(make_folder, tmp_path, count):
+    folder = make_folder("one", [["a", "b"]], count=count)
+    merge(folder, tmp_path / "all.h5")
+    shard = next(folder.glob("*.h5"))
+    assert (tmp_path / "all.h5").stat().st_size < shard.stat().st_size + 8192
+
+
 def test_a_folder_without_shapes_gives_a_file_without_shapes(make_folder, tmp_path):
     folder = make_folder("none", [[], []])
     assert merge(folder, tmp_path / "all.h5") == 0

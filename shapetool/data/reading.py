@@ -46,6 +46,7 @@ class Dataset:
         self.shapes = first.shapes
         self.shape_ids = tuple(shape_id for shard in shards for shape_id in shard.shape_ids)
         self.shards = tuple((shard.path, len(shard.shape_ids), shard.attributes.get(DIGEST)) for shard in shards)
+        self._axes = {column.name: column.axes for column in columns_of(first.kind)}
         self._texts = {column.name for column in columns_of(first.kind) if column.is_text}
         self._digests = {path: digest for path, _, digest in self.shards}
         self._ends = np.cumsum([rows for _, rows, _ in self.shards]).tolist()
@@ -112,6 +113,23 @@ class Dataset:
         if value.dtype.kind == "f" and value.size and not np.isfinite(value).all():
             raise DataError(f"{where}: the stored data are damaged (not finite). Make the shard again.")
         return value
+
+    def column(self, name: str) -> list[Any]:
+        """A small column of all shapes, read shard by shard: names, flags, scales.
+
+        Raises: DataError for an unknown or a large column, and where a file is damaged, missing or was exchanged.
+        """
+        if name not in self.columns or any(isinstance(axis, str) for axis in self._axes[name]):
+            raise DataError(f"{self.path}: no small column '{name}'.")
+        values: list[Any] = []
+        for path, _, _ in self.shards:
+            with self._lock:
+                dataset = self._file(path)[name]
+                try:
+                    values += (dataset.asstr()[...] if name in self._texts else dataset[...]).tolist()
+                except (OSError, RuntimeError) as error:
+                    raise DataError(f"{path}, {name}: the stored data are damaged ({error}). Make it again.") from error
+        return values
 
     def close(self) -> None:
         """Nothing; closes the open files. The data set stays usable and opens them again."""

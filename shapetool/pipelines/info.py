@@ -72,8 +72,5 @@ def report_lines(path: Path) -> list[dict[str, Any]]:
 
 def _tallies(dataset: Dataset) -> dict[str, Any]:
     """How many shapes are watertight, and how many each sign method decided."""
-    watertight, methods = 0, Counter[str]()
-    for index in range(len(dataset)):
-        watertight += bool(dataset.read(index, "watertight"))
-        methods[str(dataset.read(index, "sign_method"))] += 1
+    watertight, methods = sum(dataset.column("watertight")), Counter(dataset.column("sign_method"))
     return {"watertight": watertight, "sign_methods": dict(sorted(methods.items()))}

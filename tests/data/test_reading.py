@@ -299,3 +299,12 @@ def test_no_bit_flip_anywhere_in_the_file_ever_reads_as_another_value(shard):
         except DataError:
             refused += 1
     assert refused > 150  # the rest hit room between the parts of the file
+
+
+def test_a_small_column_is_read_whole_and_a_large_one_is_not(folder):
+    dataset = open_dataset(folder)
+    assert dataset.column("shape_id") == list(dataset.shape_ids)
+    assert dataset.column("offset") == [dataset.read(row, "offset").tolist() for row in range(len(dataset))]
+    for name in ("points", "nothing"):
+        with pytest.raises(DataError, match=f"no small column '{name}'"):
+            dataset.column(name)

@@ -77,29 +77,6 @@ std::vector<uint32_t> curve_order(const double *points, size_t P, int threads) {
     return sorting_order(std::move(keys), 3 * bits, threads);
 }
 
-// Rays that pass near one place in much the same direction next to each other: by the point where they come closest to the
-// middle of the scene, then by direction. `origins` in the units of the mesh.
-std::vector<uint32_t> ray_order(const Scene &s, const double *origins, const double *directions, size_t R, int threads) {
-    std::vector<uint32_t> keys(R);
-    Vec centre = load(s.centre);
-    double per_unit = std::ldexp(1.0, -s.exponent);
-    parallel_for(threads, R, 1 << 13, [&](size_t begin, size_t end, int) {
-        auto cell = [](double v, int cells) { return uint32_t(std::clamp(int((v * 0.5 + 0.5) * cells), 0, cells - 1)); };
-        for (size_t i = begin; i < end; ++i) {
-            Vec o = (load(origins + 3 * i) * per_unit - centre) * s.to_f32, d = load(directions + 3 * i);
-            double length = norm(d);
-            d = length > 0 ? d * (1 / length) : d;
-            Vec middle = o - d * dot(o, d);
-            if (!(norm_sq(middle) < 16)) middle = {2, 2, 2};  // it misses
-            const double *m = &middle.x, *dd = &d.x;
-            uint32_t place = 0, heading = 0;
-            for (int a = 0; a < 3; ++a) place |= spread(cell(m[a] * 0.5, 32)) << a, heading |= spread(cell(dd[a], 4)) << a;
-            keys[i] = place << 6 | heading;
-        }
-    });
-    return sorting_order(std::move(keys), 21, threads);
-}
-
 // The queries in units of 2^-exponent and in the order of the curve: order[k] is where query k came from. Results are made in
 // this order too, and scattered at the end: a search then never waits for memory far away.
 struct Batch {
@@ -280,9 +257,9 @@ void sign_by_parity(Scene &s, const Batch &batch, int threads, double *distances
         for (size_t k = begin; k < end; ++k) {
             int votes = 0;
             for (const auto &d : directions) {
-                Hit hit;
-                functions().rays(s, &batch.points[3 * k], d, 0, 1, RayMode::count, &hit);
-                votes += hit.face & 1;
+                int64_t crossings;
+                functions().count_hits(s, &batch.points[3 * k], d, 0, 1, &crossings);
+                votes += int(crossings & 1);
             }
             if (votes >= 2) distances[k] = -distances[k];
         }
@@ -357,37 +334,30 @@ void query_winding(Scene &s, const double *points, size_t P, Winding how, int th
 void query_rays(Scene &s, const double *origins, const double *directions, size_t R, RayMode mode, int threads, double *t,
                 int64_t *faces) {
     need_vertex_leaves(s, threads);
-    double unit = std::ldexp(1.0, s.exponent), per_unit = 1 / unit;
-    // a scene that outgrows the inner caches repays the sorting of many rays
-    constexpr size_t large = 16384, many = 16384;
-    std::vector<uint32_t> order;
-    if (s.face_count >= large && R >= many) order = ray_order(s, origins, directions, R, threads);
-    constexpr size_t block = 256;
-    parallel_for(threads, R, block, [&](size_t begin, size_t end, int) {
-        Hit hits[block];
-        double o[3 * block], d[3 * block];
-        auto from = [&](size_t i) { return order.empty() ? begin + i : size_t(order[begin + i]); };
-        for (size_t i = 0; i < end - begin; ++i)
-            for (size_t a = 0; a < 3; ++a)
-                o[3 * i + a] = origins[3 * from(i) + a] * per_unit, d[3 * i + a] = directions[3 * from(i) + a];
-        functions().rays(s, o, d, 0, end - begin, mode, hits);
-        for (size_t i = 0; i < end - begin; ++i) {
-            if (t) t[from(i)] = hits[i].t * unit;
-            faces[from(i)] = hits[i].face;
-        }
+    // As large as a block may be, because rays traced together share their way, but as many blocks for each thread.
+    size_t share = size_t(threads) * kRayBlock, blocks = size_t(threads) * ((R + share - 1) / share);
+    size_t block = std::max<size_t>(1024, (R + blocks - 1) / std::max<size_t>(1, blocks));
+    std::vector<Aligned<RaySpace>> spaces(static_cast<size_t>(threads));
+    parallel_for(threads, R, block, [&](size_t begin, size_t end, int thread) {
+        Aligned<RaySpace> &space = spaces[size_t(thread)];
+        if (!space.size()) space.resize(1);
+        functions().first_hits(s, origins + 3 * begin, directions + 3 * begin, end - begin, mode, space[0],
+                               t ? t + begin : nullptr, faces + begin);
     });
 }
 
 void query_all_hits(Scene &s, const double *origins, const double *directions, size_t R, int threads,
                     std::vector<int64_t> &start, std::vector<double> &t, std::vector<int64_t> &faces) {
-    std::vector<int64_t> counts(R);
-    query_rays(s, origins, directions, R, RayMode::count, threads, nullptr, counts.data());
-    start.assign(R + 1, 0);
-    for (size_t i = 0; i < R; ++i) start[i + 1] = start[i] + counts[i];
-    std::vector<Hit> hits(size_t(start[R]), Hit{INFINITY, -1});
+    need_vertex_leaves(s, threads);
     double unit = std::ldexp(1.0, s.exponent);
     Aligned<double> scaled(3 * R);
     for (size_t i = 0; i < 3 * R; ++i) scaled[i] = origins[i] / unit;
+    start.assign(R + 1, 0);
+    parallel_for(threads, R, 256, [&](size_t begin, size_t end, int) {
+        functions().count_hits(s, scaled.data(), directions, begin, end, start.data() + 1);
+    });
+    for (size_t i = 0; i < R; ++i) start[i + 1] += start[i];
+    std::vector<Hit> hits(size_t(start[R]), Hit{INFINITY, -1});
     parallel_for(threads, R, 256, [&](size_t begin, size_t end, int) {
         functions().all_hits(s, scaled.data(), directions, begin, end, start.data(), hits.data());
         for (size_t i = begin; i < end; ++i)

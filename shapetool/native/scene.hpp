@@ -136,7 +136,38 @@ struct Hit {
     int32_t face;
 };
 
-enum class RayMode { first, any, count };
+enum class RayMode { first, any };
+
+// What a thread keeps of the rays it traces together (rays.inc).
+constexpr uint32_t kRayBlock = 1 << 16;    // rays taken at a time and sorted by heading
+constexpr uint32_t kRayStream = 1 << 12;   // rays of one heading traced together: what nodes and rays fill of the caches
+constexpr uint32_t kRayEntries = 1 << 17;  // room for the lists of rays that wait for a node
+struct RaySlabs {
+    float inverse[3], minus[3];  // plane * inverse + minus is the t at which a plane is met
+    float t_max, unused;
+};
+struct RayAim {
+    float p[3], sx, sy;  // origin, and the f32 twin of Shear
+    float unused[3];
+};
+struct RayTruth {
+    double origin[3], direction[3], t_entry;
+    Hit best;
+};
+struct RayTask {
+    int32_t child;              // as in Node
+    uint32_t begin, count, top;  // the entries of its rays, and where free ones begin
+};
+struct alignas(64) RaySpace {
+    RaySlabs slabs[kRayStream];
+    RayAim aim[kRayStream];
+    RayTruth truth[kRayStream];
+    double length[kRayStream], inverse_length[kRayStream];
+    RayTask task[1024];
+    uint64_t entry[kRayEntries];  // a ray in the upper half, in the lower the bits of the t where it meets the box
+    uint32_t order[kRayBlock];
+    uint8_t heading[kRayBlock];
+};
 
 // One table for each instruction set; queries and origins are in units of 2^-exponent, neighbours in the array near each
 // other in space.
@@ -146,9 +177,11 @@ struct Functions {
     // Winding numbers of packets by f32 far fields. A child is far when its centre is `opening` of its radii away; from
     // `spread` packet radii on, the packet shares one value and gradient.
     void (*winding)(const Scene &, const double *queries, size_t begin, size_t end, float opening, float spread, float *out);
-    void (*rays)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end, RayMode,
-                 Hit *out);
-    // Every crossing of ray i to out[start[i]] and on, as many as RayMode::count found; in no order.
+    // Up to kRayBlock rays in the units of the mesh; t may be null. RayMode::any finds some face that is hit.
+    void (*first_hits)(const Scene &, const double *origins, const double *directions, size_t count, RayMode, RaySpace &,
+                       double *t, int64_t *faces);
+    void (*count_hits)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end, int64_t *out);
+    // Every crossing of ray i to out[start[i]] and on, as many as count_hits found; in no order.
     void (*all_hits)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end,
                      const int64_t *start, Hit *out);
     int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, int64_t stop_after);

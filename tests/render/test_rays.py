@@ -89,3 +89,78 @@ def test_as_many_directions_as_origins_are_asked_for():
     mesh = Mesh(*analytic.box_mesh((-1, -1, -1), (1, 1, 1)))
     with pytest.raises(MeshError, match="directions"):
         cast_rays(mesh, np.zeros((2, 3)), np.zeros((3, 3)))
+
+
+def needles(count, seed=0):
+    """Long thin triangles through one middle: their boxes cover one another, so that no ray is spared many of them."""
+    rng = np.random.default_rng(seed)
+    along = rng.normal(size=(count, 3))
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    aside = 0.05 * rng.normal(size=(count, 3))
+    return np.stack([-along, along, along + aside], axis=1).reshape(-1, 3), np.arange(3 * count).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("spread", [0.01, 10.0], ids=["one heading", "all headings"])
+def test_many_rays_in_one_call_hit_what_the_crossings_of_each_say(spread):
+    rng = np.random.default_rng(0)
+    mesh = Mesh(*needles(6000))
+    directions = np.array([0.4, 0.5, 0.6]) + spread * rng.normal(size=(9000, 3))
+    origins = 0.4 * rng.normal(size=(9000, 3)) - 3 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    t, face = cast_rays(mesh, origins, directions)
+    start, every_t, every_face = cast_through(mesh, origins, directions)
+    hit = np.diff(start) > 0
+    assert 0.2 < hit.mean() < 1
+    assert np.array_equal(np.isfinite(t), hit)
+    assert np.array_equal(t[hit], every_t[start[:-1][hit]])
+    assert np.array_equal(face[hit], every_face[start[:-1][hit]])
+    assert np.array_equal(hits_anything(mesh, origins, directions), hit)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_heading_finds_the_faces_of_a_box_from_within(seed):
+    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
+    lengths = np.random.default_rng(seed).permutation([0.2, 0.5, 1.0])
+    directions = signs * lengths
+    t, face = cast_rays(Mesh(*analytic.box_mesh((-1, -1, -1), (1, 1, 1))), np.zeros((8, 3)), directions)
+    assert t.tolist() == [1.0] * 8
+    where = (t[:, None] * directions)[:, np.argmax(lengths)]
+    vertices, faces = analytic.box_mesh((-1, -1, -1), (1, 1, 1))
+    np.testing.assert_array_equal(vertices[faces[face]][:, :, np.argmax(lengths)], np.repeat(where[:, None], 3, axis=1))
+
+
+def test_a_ray_hits_the_same_whatever_goes_with_it():
+    truth = analytic.nested_cavity()
+    mesh = Mesh(truth.vertices, truth.faces)
+    origins, directions = rays_around(70_000)
+    directions[::1000] = 0
+    t, face = cast_rays(mesh, origins, directions, threads=1)
+    for threads, some in ((2, slice(None)), (3, slice(5, 66_000)), (1, slice(7, 90))):
+        again_t, again_face = cast_rays(mesh, origins[some], directions[some], threads=threads)
+        assert np.array_equal(again_t, t[some])
+        assert np.array_equal(again_face, face[some])
+    for i in range(40):
+        again_t, again_face = cast_rays(mesh, origins[i : i + 1], directions[i : i + 1])
+        assert again_t[0] == t[i]
+        assert again_face[0] == face[i]
+
+
+def test_no_rays_hit_nothing():
+    mesh = Mesh(*analytic.box_mesh((-1, -1, -1), (1, 1, 1)))
+    none = np.zeros((0, 3))
+    t, face = cast_rays(mesh, none, none)
+    assert t.shape == face.shape == hits_anything(mesh, none, none).shape == (0,)
+    assert cast_through(mesh, none, none)[0].tolist() == [0]
+
+
+def test_every_instruction_set_hits_the_same_bits(run_python):
+    script = (
+        "import numpy as np, hashlib; from tests.render.test_rays import needles, rays_around;"
+        "from shapetool.geometry.mesh import Mesh; from shapetool.geometry.kernel import simd;"
+        "from shapetool.render.rays import cast_rays, cast_through, hits_anything;"
+        "m, rays = Mesh(*needles(500)), rays_around(5000);"
+        "r = (*cast_rays(m, *rays), hits_anything(m, *rays), *cast_through(m, *rays));"
+        "print(simd(), hashlib.sha256(b''.join(x.tobytes() for x in r)).hexdigest())"
+    )
+    results = dict(run_python(script, SHAPETOOL_SIMD=name).split() for name in ("baseline", "avx2", "avx512"))
+    assert "baseline" in results
+    assert len(set(results.values())) == 1

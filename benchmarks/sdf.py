@@ -118,9 +118,9 @@ def ray_peers(mesh: Mesh, origins: np.ndarray, directions: np.ndarray) -> dict[s
 def compete(calls: dict[str, Call], runs: int, again: bool = False) -> dict[str, dict[str, object]]:
     """Seconds of every run and the last answer of each contestant.
 
-    With `again`, where a call takes less than a tenth of a second, each waits a moment and is called twice in a row, and
-    the second call counts: nobody then pays for the memory that the one before gave back, nor shares the cores with its
-    threads. (Those of OpenBLAS, which trimesh wakes, run on for some 30 ms in wait of more work.)
+    With `again`, where a call takes less than a tenth of a second, each waits a moment and is called twice in a row,
+    and the second call counts: nobody then pays for the memory that the one before gave back, nor shares the cores with
+    its threads. (Those of OpenBLAS, which trimesh wakes, run on for some 30 ms in wait of more work.)
     """
     results: dict[str, dict[str, object]] = {name: {"seconds": []} for name in calls}
     for call in calls.values():

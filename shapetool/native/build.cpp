@@ -439,6 +439,12 @@ struct Sums {
     double q[3][3] = {};     // integral of n_i x_j over the triangles
     double m[3][3][3] = {};  // integral of n_i x_j x_k
     Vec lo{INFINITY, INFINITY, INFINITY}, hi{-INFINITY, -INFINITY, -INFINITY};
+    double reach = INFINITY;  // no part is farther from the middle, as far as the parts tell; the box may know better
+    Vec middle() const { return area > 0 ? area_centroid * (1 / area) : lo.x <= hi.x ? (lo + hi) * 0.5 : Vec{0, 0, 0}; }
+    double radius() const {
+        Vec c = middle(), far{std::max(hi.x - c.x, c.x - lo.x), std::max(hi.y - c.y, c.y - lo.y), std::max(hi.z - c.z, c.z - lo.z)};
+        return std::min(norm(far), reach);
+    }
     void add(const Sums &s) {
         area_centroid = area_centroid + s.area_centroid, n = n + s.n, area += s.area;
         for (int i = 0; i < 9; ++i) (&q[0][0])[i] += (&s.q[0][0])[i];
@@ -478,12 +484,20 @@ Sums sum_leaf(const Scene &s, size_t l) {
             sum.hi = {std::max(sum.hi.x, p.x), std::max(sum.hi.y, p.y), std::max(sum.hi.z, p.z)};
         }
     }
+    Vec middle = sum.middle();
+    double reach_sq = 0;
+    for (int i = 0; i < kWide; ++i) {
+        int32_t face = s.leaf_faces[l * kWide + size_t(i)];
+        if (face < 0) continue;
+        const double *t = &s.triangles[9 * size_t(face)];
+        for (int c = 0; c < 3; ++c) reach_sq = std::max(reach_sq, norm_sq((load(t + 3 * c) - o) * s.to_f32 - middle));
+    }
+    sum.reach = std::sqrt(reach_sq);
     return sum;
 }
 
-void finish(const Sums &s, NodeMoments &m, int lane, SecondMoment &second) {
-    Vec c = s.area > 0 ? s.area_centroid * (1 / s.area) : s.lo.x <= s.hi.x ? (s.lo + s.hi) * 0.5 : Vec{0, 0, 0};
-    Vec far{std::max(s.hi.x - c.x, c.x - s.lo.x), std::max(s.hi.y - c.y, c.y - s.lo.y), std::max(s.hi.z - c.z, c.z - s.lo.z)};
+void finish(const Sums &s, NodeMoments &m, NodeSecondMoments &second, int lane) {
+    Vec c = s.middle();
     const double *cc = &c.x, *nn = &s.n.x;
     double q[3][3];
     for (int a = 0; a < 3; ++a)
@@ -492,7 +506,7 @@ void finish(const Sums &s, NodeMoments &m, int lane, SecondMoment &second) {
         m.c[a][lane] = float(cc[a]), m.n[a][lane] = float(nn[a]), m.q[a][lane] = float(q[a][a]);
         m.q[3 + a][lane] = a < 2 ? float(q[0][a + 1] + q[a + 1][0]) : float(q[1][2] + q[2][1]);
     }
-    m.radius[lane] = float(norm(far)), m.trace[lane] = float(q[0][0] + q[1][1] + q[2][2]);
+    m.radius[lane] = float(s.radius() * (1 + 1e-6)), m.trace[lane] = float(q[0][0] + q[1][1] + q[2][2]);
     double t[3][3][3];
     for (int i = 0; i < 3; ++i)
         for (int j = 0; j < 3; ++j)
@@ -502,11 +516,12 @@ void finish(const Sums &s, NodeMoments &m, int lane, SecondMoment &second) {
     const float cubic[10] = {float(t[0][0][0]), float(t[1][1][1]), float(t[2][2][2]), three(0, 1), three(0, 2), three(1, 0),
                              three(1, 2), three(2, 0), three(2, 1),
                              float(t[0][1][2] + t[0][2][1] + t[1][0][2] + t[1][2][0] + t[2][0][1] + t[2][1][0])};
-    std::copy(cubic, cubic + 10, second.cubic);
+    for (int i = 0; i < 10; ++i) second.cubic[i][lane] = cubic[i];
+    second.area[lane] = float(s.area);
     for (int k = 0; k < 3; ++k) {
         double sum = 0;
         for (int i = 0; i < 3; ++i) sum += 2 * t[i][i][k] + t[k][i][i];
-        second.trace[k] = float(sum);
+        second.trace[k][lane] = float(sum);
     }
 }
 
@@ -527,16 +542,22 @@ void need_moments(Scene &s, int threads) {
         s.second_moments.resize(s.nodes.size());
         for (size_t n = s.nodes.size(); n-- > 0;) {  // children always come after their parent
             const Node &node = s.nodes[n];
+            const Sums *children[kWide];
             for (int i = 0; i < kWide; ++i) {
                 if (i >= node.count) {
-                    finish(Sums{}, s.moments[n], i, s.second_moments[n].child[i]);
+                    finish(Sums{}, s.moments[n], s.second_moments[n], i);
                     s.moments[n].radius[i] = INFINITY;
                     continue;
                 }
                 const Sums &sum = node.child[i] < 0 ? of_leaf[size_t(~node.child[i])] : of_node[size_t(node.child[i])];
                 of_node[n].add(sum);
-                finish(sum, s.moments[n], i, s.second_moments[n].child[i]);
+                children[i] = &sum;
+                finish(sum, s.moments[n], s.second_moments[n], i);
             }
+            Vec middle = of_node[n].middle();
+            double reach = 0;
+            for (int i = 0; i < node.count; ++i) reach = std::max(reach, norm(children[i]->middle() - middle) + children[i]->radius());
+            of_node[n].reach = reach;
         }
     });
 }

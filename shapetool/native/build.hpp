@@ -12,6 +12,7 @@ void need_moments(Scene &, int threads);
 
 // topology.cpp
 void need_topology(Scene &, int threads);
+void need_boundary(Scene &, int threads);
 void need_normals(Scene &, int threads);
 void need_intersections(Scene &, int threads);
 

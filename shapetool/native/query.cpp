@@ -11,7 +11,8 @@
 namespace shapetool {
 namespace {
 
-constexpr size_t kBlock = 512;  // queries a thread takes at a time
+constexpr size_t kBlock = 512;   // queries a thread takes at a time
+constexpr size_t kCells = 1024;  // and cells on the curve
 
 uint32_t spread(uint32_t x) {  // 10 bits to every third bit
     x &= 0x3ff;
@@ -56,8 +57,33 @@ std::vector<uint32_t> sorting_order(std::vector<uint32_t> keys, int bits, int th
     return order;
 }
 
-// The order of the queries along a Morton curve through the box around them, no finer than they can tell apart.
-std::vector<uint32_t> curve_order(const double *points, size_t P, int threads) {
+// Cells (x, y, z) of `bits` bits each, in place, into what is interleaved to their places along a Hilbert curve (Skilling
+// 2004, "Programming the Hilbert curve", without its branches). Neighbours along it are neighbours in space, so a packet of
+// consecutive queries stays small; along a Morton curve every eighth step is a jump.
+void to_hilbert(uint32_t *__restrict x, uint32_t *__restrict y, uint32_t *__restrict z, size_t n, int bits) {
+    for (int bit = bits - 1; bit > 0; --bit) {
+        uint32_t below = (1u << bit) - 1;
+        auto mask_of = [bit](uint32_t word) { return 0u - (word >> bit & 1u); };
+        for (size_t i = 0; i < n; ++i) {
+            uint32_t first = x[i] ^ (below & mask_of(x[i]));
+            uint32_t set = mask_of(y[i]), swap = (first ^ y[i]) & below & ~set;
+            first ^= swap ^ (below & set), y[i] ^= swap;
+            set = mask_of(z[i]), swap = (first ^ z[i]) & below & ~set;
+            x[i] = first ^ swap ^ (below & set), z[i] ^= swap;
+        }
+    }
+    for (size_t i = 0; i < n; ++i) {
+        y[i] ^= x[i], z[i] ^= y[i];
+        uint32_t turn = z[i] >> 1;  // the parity of all bits above
+        turn ^= turn >> 1, turn ^= turn >> 2, turn ^= turn >> 4, turn ^= turn >> 8;
+        x[i] ^= turn, y[i] ^= turn, z[i] ^= turn;
+    }
+}
+
+enum class Curve { morton, hilbert };  // the second is the better one, and costs as much as it saves a mere distance
+
+// The order of the queries along a curve through the box around them, no finer than they can tell apart.
+std::vector<uint32_t> curve_order(const double *points, size_t P, Curve curve, int threads) {
     if (P < 32) return sorting_order(std::vector<uint32_t>(P), 0, 1);
     double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
     for (size_t i = 0; i < P; ++i)
@@ -67,12 +93,13 @@ std::vector<uint32_t> curve_order(const double *points, size_t P, int threads) {
     double by = size > 0 ? double(1 << bits) * 0.999999 / size : 0;
     if (!std::isfinite(by)) by = 0;
     std::vector<uint32_t> keys(P);
-    parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) {
-            uint32_t key = 0;
-            for (size_t a = 0; a < 3; ++a) key |= spread(uint32_t((points[3 * i + a] - lo[a]) * by)) << a;
-            keys[i] = key;
-        }
+    parallel_for(threads, P, kCells, [&](size_t begin, size_t end, int) {
+        uint32_t cell[3][kCells];
+        for (size_t i = begin; i < end; ++i)
+            for (size_t a = 0; a < 3; ++a) cell[a][i - begin] = uint32_t((points[3 * i + a] - lo[a]) * by);
+        if (curve == Curve::hilbert) to_hilbert(cell[0], cell[1], cell[2], end - begin, bits);
+        for (size_t i = begin; i < end; ++i)
+            keys[i] = spread(cell[0][i - begin]) << 2 | spread(cell[1][i - begin]) << 1 | spread(cell[2][i - begin]);
     });
     return sorting_order(std::move(keys), 3 * bits, threads);
 }
@@ -82,7 +109,8 @@ std::vector<uint32_t> curve_order(const double *points, size_t P, int threads) {
 struct Batch {
     Aligned<double> points;
     std::vector<uint32_t> order;
-    Batch(const Scene &s, const double *p, size_t P, int threads) : points(3 * P), order(curve_order(p, P, threads)) {
+    Batch(const Scene &s, const double *p, size_t P, Curve curve, int threads)
+        : points(3 * P), order(curve_order(p, P, curve, threads)) {
         double unit = std::ldexp(1.0, -s.exponent);
         parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
             for (size_t k = begin; k < end; ++k)
@@ -102,63 +130,31 @@ Aligned<Closest> find_closest(Scene &s, const Batch &batch, int threads) {
     return found;
 }
 
-// Winding number by f64 far fields to second order, with a stricter opening angle; near triangles exactly.
-double careful_winding(const Scene &s, Vec p) {
-    constexpr double opening = 4;
-    Vec centre{s.centre[0], s.centre[1], s.centre[2]};
-    Vec q = (p - centre) * s.to_f32;
-    double sum = 0;
-    std::vector<int32_t> stack{0};
-    while (!stack.empty()) {
-        int32_t index = stack.back();
-        stack.pop_back();
-        const Node &node = s.nodes[size_t(index)];
-        for (int c = 0; c < node.count; ++c) {
-            const NodeMoments &m = s.moments[size_t(index)];
-            Vec r = Vec{m.c[0][c], m.c[1][c], m.c[2][c]} - q;
-            double rr = norm_sq(r), reach = opening * m.radius[c];
-            if (rr > reach * reach) {
-                double inv_sq = 1 / rr, inv_cube = inv_sq * std::sqrt(inv_sq);
-                double quadratic = r.x * (r.x * m.q[0][c] + r.y * m.q[3][c] + r.z * m.q[4][c]) +
-                                   r.y * (r.y * m.q[1][c] + r.z * m.q[5][c]) + r.z * r.z * m.q[2][c];
-                const SecondMoment &two = s.second_moments[size_t(index)].child[c];
-                const float *k = two.cubic;
-                double cubic = r.x * r.x * (r.x * k[0] + r.y * k[3] + r.z * k[4]) +
-                               r.y * r.y * (r.y * k[1] + r.x * k[5] + r.z * k[6]) +
-                               r.z * r.z * (r.z * k[2] + r.x * k[7] + r.y * k[8]) + r.x * r.y * r.z * k[9];
-                double second = 7.5 * cubic * inv_sq - 1.5 * (r.x * two.trace[0] + r.y * two.trace[1] + r.z * two.trace[2]);
-                double dipole = r.x * m.n[0][c] + r.y * m.n[1][c] + r.z * m.n[2][c];
-                sum += (dipole + m.trace[c] - 3 * quadratic * inv_sq + second * inv_sq) * inv_cube / (4 * M_PI);
-            } else if (node.child[c] < 0) {
-                const int32_t *faces = &s.leaf_faces[size_t(~node.child[c]) * kWide];
-                for (int i = 0; i < kWide && faces[i] >= 0; ++i)
-                    sum += winding_of_triangle(&s.triangles[9 * size_t(faces[i])], p);
-            } else {
-                stack.push_back(node.child[c]);
-            }
-        }
-    }
-    return sum;
+constexpr double kFastOpening = 4;
+
+double fast_winding(const Scene &s, Vec p) {
+    double doubt;
+    return functions().careful(s, &p.x, kFastOpening, &doubt);
 }
 
-double exact_winding(const Scene &s, Vec p) {
-    double sum = 0;
-    for (size_t f = 0; f < s.face_count; ++f) sum += winding_of_triangle(&s.triangles[9 * f], p);
-    return sum;
-}
+double exact_winding(const Scene &s, Vec p) { return functions().exact(s, &p.x); }
 
 // Estimates of the winding number, each better and dearer than the one before, and how far from one half each must be to
 // decide: more than twice the worst error seen on real meshes (0.09, 0.011, 0.0015).
-struct Estimate {
-    float opening, spread, doubt;
-};
 constexpr Estimate kPackets[] = {{1.25f, 5, 0.2f}, {2.5f, 12, 0.04f}, {5, 40, 0.006f}};
-constexpr double kCarefulDoubt = 5e-3;
-constexpr double kTooNear = 1e-5;  // f32 solid angles mean nothing this close to a triangle
+// In f64: the same for far fields to second order. The last ones come with a bound on their error, to which rounding is added.
+constexpr double kRoughOpening = 2, kRoughDoubt = 0.05, kFastDoubt = 2e-3, kCarefulOpening = 12, kRounding = 1e-5;
+constexpr double kTooNear = 2.5e-4;          // nearer to the surface f32 decides nothing (doubt_at)
+constexpr size_t kLongBoundary = 256;        // in eights of edges: a longer one costs more than it saves
 
+// Far fields three times, the third time with a bound on their error, and every triangle only within that bound.
 bool decide_carefully(const Scene &s, Vec p) {
-    double w = careful_winding(s, p);
-    if (std::fabs(w - 0.5) > kCarefulDoubt) return w > 0.5;
+    double doubt, w = functions().careful(s, &p.x, kRoughOpening, &doubt);
+    if (std::fabs(w - 0.5) > kRoughDoubt) return w > 0.5;
+    w = fast_winding(s, p);
+    if (std::fabs(w - 0.5) > kFastDoubt) return w > 0.5;
+    w = functions().careful(s, &p.x, kCarefulOpening, &doubt);
+    if (std::fabs(w - 0.5) > doubt + kRounding) return w > 0.5;
     return exact_winding(s, p) > 0.5;
 }
 
@@ -168,7 +164,13 @@ void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, 
     std::vector<uint32_t> undecided, near;
     std::vector<double> points;
     std::vector<float> estimate(end - begin);
-    for (size_t k = begin; k < end; ++k) (distances[k] * s.to_f32 < kTooNear ? near : undecided).push_back(uint32_t(k));
+    int8_t signs[kCrowd] = {};
+    if (s.boundary_edges.size() <= kLongBoundary)
+        functions().settle(s, &batch.points[3 * begin], distances + begin, end - begin, kPackets, signs);
+    for (size_t k = begin; k < end; ++k) {
+        if (signs[k - begin] == 0) (distances[k] * s.to_f32 < kTooNear ? near : undecided).push_back(uint32_t(k));
+        if (signs[k - begin] < 0) distances[k] = -distances[k];
+    }
     for (const Estimate &e : kPackets) {
         points.clear();
         for (uint32_t k : undecided) points.insert(points.end(), &batch.points[3 * size_t(k)], &batch.points[3 * size_t(k)] + 3);
@@ -176,7 +178,7 @@ void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, 
         size_t kept = 0;
         for (size_t i = 0; i < undecided.size(); ++i) {
             uint32_t k = undecided[i];
-            if (std::fabs(estimate[i] - 0.5f) <= e.doubt)
+            if (std::fabs(estimate[i] - 0.5f) <= doubt_at(e, float(distances[k] * s.to_f32)))
                 undecided[kept++] = k;
             else if (estimate[i] > 0.5f)
                 distances[k] = -distances[k];
@@ -218,7 +220,7 @@ void find_front_winding(Scene &s, int threads) {
                 const double *t = &s.triangles[9 * size_t(face[i])];
                 Vec middle = (load(t) + load(t + 3) + load(t + 6)) * (1.0 / 3);
                 // the face itself contributes nothing in its own plane, the rest of a closed surface one half
-                double w = careful_winding(s, middle);
+                double w = fast_winding(s, middle);
                 double own = winding_of_triangle(t, middle);
                 s.front_winding[i] = int32_t(std::lround(w - own - 0.5));
             }
@@ -244,7 +246,8 @@ void sign_by_pseudonormal(Scene &s, const Batch &batch, const Aligned<Closest> &
 
 void sign_by_winding(Scene &s, const Batch &batch, int threads, double *distances) {
     need_moments(s, threads);
-    parallel_for(threads, batch.size(), kBlock,
+    need_boundary(s, threads);
+    parallel_for(threads, batch.size(), kCrowd,
                  [&](size_t begin, size_t end, int) { decide_block(s, batch, begin, end, distances); });
 }
 
@@ -279,7 +282,7 @@ bool pseudonormals_hold(Scene &s, int threads) {
 }
 
 void query_closest(Scene &s, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest) {
-    Batch batch(s, points, P, threads);
+    Batch batch(s, points, P, Curve::morton, threads);
     Aligned<Closest> found = find_closest(s, batch, threads);
     double unit = std::ldexp(1.0, s.exponent);
     parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
@@ -293,7 +296,7 @@ void query_closest(Scene &s, const double *points, size_t P, int threads, double
 }
 
 void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threads, double *out) {
-    Batch batch(s, points, P, threads);
+    Batch batch(s, points, P, sign == Sign::winding ? Curve::hilbert : Curve::morton, threads);
     Aligned<Closest> found = find_closest(s, batch, threads);
     Aligned<double> distances(P);
     parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
@@ -315,7 +318,7 @@ void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threa
 }
 
 void query_winding(Scene &s, const double *points, size_t P, Winding how, int threads, double *out) {
-    Batch batch(s, points, P, threads);
+    Batch batch(s, points, P, Curve::hilbert, threads);
     if (how != Winding::exact) need_moments(s, threads);
     bool packets = how == Winding::rough || how == Winding::better;
     std::vector<float> estimate(packets ? P : 0);
@@ -327,7 +330,7 @@ void query_winding(Scene &s, const double *points, size_t P, Winding how, int th
         for (size_t k = begin; k < end; ++k)
             out[batch.order[k]] = packets ? double(estimate[k])
                                   : how == Winding::exact ? exact_winding(s, batch.point(k))
-                                                          : careful_winding(s, batch.point(k));
+                                                          : fast_winding(s, batch.point(k));
     });
 }
 

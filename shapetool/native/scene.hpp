@@ -11,6 +11,7 @@
 namespace shapetool {
 
 constexpr int kWide = 8;              // children of a node, triangles of a leaf, queries of a packet
+constexpr int kCrowd = 512;          // queries that are settled together
 constexpr double kDegenerate = 1e-8;  // |cross of two edges| below this share of the longest edge squared: a segment
 
 // An array aligned for vector loads.
@@ -73,13 +74,16 @@ struct alignas(64) FanLeaf {
 struct alignas(64) NodeMoments {
     float c[3][kWide], radius[kWide], n[3][kWide], q[6][kWide], trace[kWide];
 };
-// The second moment, for estimates that have to be better: its cubic form (xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz), and
-// the vector that its traces add up to.
-struct SecondMoment {
-    float cubic[10], trace[3];
+// The second moments, for estimates that have to be better: their cubic form (xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz), the
+// vector that their traces add up to, and the area, which bounds what is left out.
+struct alignas(64) NodeSecondMoments {
+    float cubic[10][kWide], trace[3][kWide], area[kWide];
 };
-struct NodeSecondMoments {
-    SecondMoment child[kWide];
+
+// Eight edges of the boundary of the surface: what is left when the edges of all faces are added, each with its direction;
+// `times` says how often it is left. Filled up with edges that count nothing, far away.
+struct alignas(64) BoundaryEdges {
+    float start[3][kWide], end[3][kWide], length[kWide], inv_sq[kWide], times[kWide];  // inv_sq: of the length
 };
 
 struct Topology {
@@ -108,7 +112,8 @@ struct Scene {
     std::vector<int32_t> leaf_faces;  // kWide per leaf, -1 where empty
     size_t leaf_count = 0;
 
-    std::once_flag frames_once, vertices_once, moments_once, topology_once, normals_once, intersections_once, front_once;
+    std::once_flag frames_once, vertices_once, moments_once, topology_once, normals_once, intersections_once, front_once,
+        boundary_once;
     Aligned<FrameLeaf> frames;
     Aligned<VertexLeaf> vertex_leaves;
     Aligned<FanLeaf> fan_leaves;
@@ -117,6 +122,8 @@ struct Scene {
     Topology topology;
     std::vector<int32_t> neighbour;    // 3 F: the face across edge (i, i+1), or -1
     std::vector<int32_t> component;    // F
+    std::vector<int32_t> boundary;     // 3 per edge with a boundary: start, end, how often
+    Aligned<BoundaryEdges> boundary_edges;
     std::vector<double> face_normals;  // 3 F, unit; zero for degenerate faces
     std::vector<double> vertex_normals;  // 3 V, angle weighted
     std::vector<int32_t> front_winding;  // per component: the winding number in front of its faces
@@ -135,6 +142,17 @@ struct Hit {
     double t;
     int32_t face;
 };
+
+// How to estimate winding numbers in f32, and how far from one half the outcome must be to decide.
+struct Estimate {
+    float opening, spread, doubt;
+};
+
+namespace {
+// The same at a distance from the surface: beside a long edge the solid angle in f32 loses its digits with the square of
+// the distance. Several times the worst seen on slivers.
+inline float doubt_at(const Estimate &e, float distance) { return e.doubt + 3e-8f / (distance * distance); }
+}  // namespace
 
 enum class RayMode { first, any };
 
@@ -177,6 +195,13 @@ struct Functions {
     // Winding numbers of packets by f32 far fields. A child is far when its centre is `opening` of its radii away; from
     // `spread` packet radii on, the packet shares one value and gradient.
     void (*winding)(const Scene &, const double *queries, size_t begin, size_t end, float opening, float spread, float *out);
+    // Signs of neighbouring queries with known distances, as far as the winding number at a few of them tells: -1 inside, 1
+    // outside, 0 not told. At most kCrowd queries; the second estimate is for those near one half.
+    void (*settle)(const Scene &, const double *queries, const double *distances, size_t count, const Estimate *two, int8_t *signs);
+    // The winding number of one query in f64: far children to second order, near triangles exactly. *doubt gets what the far
+    // ones may be off together.
+    double (*careful)(const Scene &, const double *query, double opening, double *doubt);
+    double (*exact)(const Scene &, const double *query);
     // Up to kRayBlock rays in the units of the mesh; t may be null. RayMode::any finds some face that is hit.
     void (*first_hits)(const Scene &, const double *origins, const double *directions, size_t count, RayMode, RaySpace &,
                        double *t, int64_t *faces);

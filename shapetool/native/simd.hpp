@@ -1,4 +1,4 @@
-// Eight floats, by the compilers' vector extensions: the same source is compiled for every instruction set.
+// Eight floats or four doubles, by the compilers' vector extensions: the same source is compiled for every instruction set.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -11,12 +11,16 @@ namespace {
 
 typedef float f8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
+typedef double d4 __attribute__((vector_size(32)));
+typedef int64_t l4 __attribute__((vector_size(32)));
 typedef f8 f8u __attribute__((aligned(4), may_alias));
 typedef i8 i8u __attribute__((aligned(4), may_alias));
 
 inline f8 set8(float a) { return f8{a, a, a, a, a, a, a, a}; }
 inline f8 load8(const float *p) { return *reinterpret_cast<const f8u *>(p); }
 inline i8 load8i(const int32_t *p) { return *reinterpret_cast<const i8u *>(p); }
+inline d4 set4(double a) { return d4{a, a, a, a}; }
+inline d4 widen4(const float *p) { return d4{p[0], p[1], p[2], p[3]}; }
 inline void store8(float *p, f8 a) { *reinterpret_cast<f8u *>(p) = a; }
 
 #if defined(__AVX__)
@@ -25,6 +29,7 @@ inline f8 max8(f8 a, f8 b) { return (f8)_mm256_max_ps((__m256)a, (__m256)b); }
 inline f8 sqrt8(f8 a) { return (f8)_mm256_sqrt_ps((__m256)a); }
 inline int mask8(i8 m) { return _mm256_movemask_ps((__m256)m); }
 inline f8 select8(i8 m, f8 a, f8 b) { return (f8)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }
+inline d4 sqrt4(d4 a) { return (d4)_mm256_sqrt_pd((__m256d)a); }
 #else
 inline f8 select8(i8 m, f8 a, f8 b) { return (f8)((m & (i8)a) | (~m & (i8)b)); }
 inline f8 min8(f8 a, f8 b) { return select8(a < b, a, b); }
@@ -34,6 +39,7 @@ inline f8 sqrt8(f8 a) {
     for (int i = 0; i < 8; ++i) r[i] = std::sqrt(a[i]);
     return r;
 }
+inline d4 sqrt4(d4 a) { return d4{std::sqrt(a[0]), std::sqrt(a[1]), std::sqrt(a[2]), std::sqrt(a[3])}; }
 #if defined(__SSE2__)
 inline int mask8(i8 m) {
     union { i8 v; __m128 h[2]; } u{m};
@@ -55,6 +61,7 @@ inline f8 fma8(f8 a, f8 b, f8 c) { return a * b + c; }
 #endif
 
 inline f8 abs8(f8 a) { return (f8)((i8)a & 0x7fffffff); }
+inline d4 select4(l4 m, d4 a, d4 b) { return (d4)((m & (l4)a) | (~m & (l4)b)); }
 inline float reduce_max(f8 a) {
     float r = a[0];
     for (int i = 1; i < 8; ++i) r = a[i] > r ? a[i] : r;

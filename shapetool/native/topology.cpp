@@ -58,6 +58,9 @@ void find_neighbours(Scene &s, Topology &t) {
         while (first != last) {
             HalfEdge *next = first + 1;
             while (next != last && next->other == first->other) ++next;
+            int32_t left = 0;
+            for (const HalfEdge *e = first; e != next; ++e) left += ends(e->corner, low, high) ? 1 : -1;
+            if (left) s.boundary.insert(s.boundary.end(), {low, high, left});
             if (next - first == 1) {
                 ++t.open_edges;
             } else if (next - first == 2) {
@@ -170,6 +173,31 @@ void need_normals(Scene &s, int threads) {
             split_fans += split;
         });
         s.topology.nonmanifold_vertices = split_fans;
+    });
+}
+
+void need_boundary(Scene &s, int threads) {
+    need_topology(s, threads);
+    std::call_once(s.boundary_once, [&] {
+        size_t edges = s.boundary.size() / 3;
+        s.boundary_edges.resize((edges + kWide - 1) / kWide);
+        for (size_t i = 0; i < s.boundary_edges.size() * kWide; ++i) {
+            BoundaryEdges &out = s.boundary_edges[i / kWide];
+            size_t lane = i % kWide;
+            const int32_t *edge = i < edges ? &s.boundary[3 * i] : nullptr;
+            double length_sq = 0;
+            for (size_t a = 0; a < 3; ++a) {
+                double from = 1e3, to = 1e3;
+                if (edge) {
+                    from = (s.vertices[3 * size_t(edge[0]) + a] - s.centre[a]) * s.to_f32;
+                    to = (s.vertices[3 * size_t(edge[1]) + a] - s.centre[a]) * s.to_f32;
+                }
+                out.start[a][lane] = float(from), out.end[a][lane] = float(to);
+                length_sq += (to - from) * (to - from);
+            }
+            out.length[lane] = float(std::sqrt(length_sq)), out.inv_sq[lane] = length_sq > 1e-30 ? float(1 / length_sq) : 0;
+            out.times[lane] = edge ? float(edge[2]) : 0;
+        }
     });
 }
 

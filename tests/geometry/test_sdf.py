@@ -5,6 +5,7 @@ from shapetool.errors import ConfigError
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.sdf import SignedField, signed_distance
 from shapetool.geometry.sign import winding_number
+from shapetool.sampling.surface import sample_surface
 from tests import analytic, naive
 
 DECIDED = [
@@ -87,6 +88,54 @@ def test_the_zero_level_of_an_open_mesh_is_where_the_winding_number_is_one_half(
     exact = naive.brute_winding(truth.vertices, truth.faces, points)
     sure = abs(exact - 0.5) > 1e-9
     assert np.array_equal((signed_distance(mesh, points) < 0)[sure], (exact > 0.5)[sure])
+
+
+def soup(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Separate triangles any way round, whose every edge is a boundary."""
+    corners = rng.uniform(-1, 1, (12, 1, 3)) + rng.uniform(-0.6, 0.6, (12, 3, 3))
+    return corners.reshape(-1, 3), np.arange(36).reshape(-1, 3)
+
+
+def tube(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A pipe open at both ends, of slivers a hundred times as long as wide, one of them turned."""
+    angle = np.linspace(0, 2 * np.pi, 61)[:-1]
+    ring = np.stack([0.05 * np.cos(angle), 0.05 * np.sin(angle), np.full(60, -0.5)], axis=1)
+    low, turn = np.arange(60), (np.arange(60) + 1) % 60
+    faces = np.concatenate([np.stack([low, turn, low + 60], 1), np.stack([turn, turn + 60, low + 60], 1)])
+    faces[7] = faces[7][::-1]
+    return np.concatenate([ring, ring + np.array([0, 0, 1])]), faces
+
+
+def cap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A sphere without its top, and a closed box above it, which no boundary tells of."""
+    down, around = np.meshgrid(np.linspace(0.7, np.pi - 0.01, 14), np.arange(32) * np.pi / 16, indexing="ij")
+    ball = np.stack([np.sin(down) * np.cos(around), np.sin(down) * np.sin(around), np.cos(down)], axis=-1)
+    row, column = (index.ravel() for index in np.meshgrid(np.arange(13), np.arange(32), indexing="ij"))
+    here, beside = row * 32 + column, row * 32 + (column + 1) % 32
+    faces = np.concatenate([np.stack([here, here + 32, beside], 1), np.stack([beside, here + 32, beside + 32], 1)])
+    box, sides = analytic.box_mesh((-0.3, -0.3, 0.8), (0.3, 0.3, 1.1))
+    return np.concatenate([ball.reshape(-1, 3), box]), np.concatenate([faces, sides + ball[..., 0].size])
+
+
+@pytest.mark.parametrize("make", [soup, tube, cap])
+def test_signs_of_open_surfaces_are_those_of_the_exact_winding_number(make):
+    rng = np.random.default_rng(11)
+    vertices, faces = make(rng)
+    mesh = Mesh(vertices, faces)
+    surface, _, _ = sample_surface(mesh, 3000, rng)
+    points = np.concatenate(
+        [
+            surface[:1000] + 0.1 * rng.standard_normal((1000, 3)),
+            surface[1000:2000] + 0.003 * rng.standard_normal((1000, 3)),
+            surface[2000:] + 1e-5 * rng.standard_normal((1000, 3)),
+            rng.uniform(-1.2, 1.2, (3000, 3)),
+        ]
+    )
+    exact = naive.brute_winding(mesh.vertices, mesh.faces, points)
+    sure = abs(exact - 0.5) > 1e-6
+    assert sure.sum() > 5900
+    assert (exact > 0.5).sum() > 20
+    assert np.array_equal((signed_distance(mesh, points, sign="winding") < 0)[sure], (exact > 0.5)[sure])
 
 
 def test_winding_numbers_equal_the_sum_of_solid_angles():

@@ -337,11 +337,13 @@ void query_winding(Scene &s, const double *points, size_t P, Winding how, int th
 void query_rays(Scene &s, const double *origins, const double *directions, size_t R, RayMode mode, int threads, double *t,
                 int64_t *faces) {
     need_vertex_leaves(s, threads);
-    // As large as a block may be, because rays traced together share their way, but as many blocks for each thread.
-    size_t share = size_t(threads) * kRayBlock, blocks = size_t(threads) * ((R + share - 1) / share);
-    size_t block = std::max<size_t>(1024, (R + blocks - 1) / std::max<size_t>(1, blocks));
+    // Large blocks first, because rays traced together share their way; small ones last, so that threads end together.
+    std::vector<size_t> starts = {0};
+    for (size_t at = 0; at < R; starts.push_back(at))
+        at = std::min(R, at + std::clamp<size_t>((R - at) / (2 * size_t(threads)), 8192, kRayBlock));
     std::vector<Aligned<RaySpace>> spaces(static_cast<size_t>(threads));
-    parallel_for(threads, R, block, [&](size_t begin, size_t end, int thread) {
+    parallel_for(threads, starts.size() - 1, 1, [&](size_t block, size_t, int thread) {
+        size_t begin = starts[block], end = starts[block + 1];
         Aligned<RaySpace> &space = spaces[size_t(thread)];
         if (!space.size()) space.resize(1);
         functions().first_hits(s, origins + 3 * begin, directions + 3 * begin, end - begin, mode, space[0],

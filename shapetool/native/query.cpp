@@ -144,8 +144,8 @@ double exact_winding(const Scene &s, Vec p) { return functions().exact(s, &p.x);
 constexpr Estimate kPackets[] = {{1.25f, 5, 0.2f}, {2.5f, 12, 0.04f}, {5, 40, 0.006f}};
 // In f64: the same for far fields to second order. The last ones come with a bound on their error, to which rounding is added.
 constexpr double kRoughOpening = 2, kRoughDoubt = 0.05, kFastDoubt = 2e-3, kCarefulOpening = 12, kRounding = 1e-5;
-constexpr double kTooNear = 2.5e-4;          // nearer to the surface f32 decides nothing (doubt_at)
-constexpr size_t kLongBoundary = 256;        // in eights of edges: a longer one costs more than it saves
+constexpr double kTooNear = 1e-5;      // nearer to the surface f32 decides nothing
+constexpr size_t kLongBoundary = 256;  // in eights of edges: a longer one costs more than it saves
 
 // Far fields three times, the third time with a bound on their error, and every triangle only within that bound.
 bool decide_carefully(const Scene &s, Vec p) {
@@ -163,7 +163,7 @@ bool decide_carefully(const Scene &s, Vec p) {
 void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, double *distances) {
     std::vector<uint32_t> undecided, near;
     std::vector<double> points;
-    std::vector<float> estimate(end - begin);
+    std::vector<float> estimate(end - begin), noise(end - begin);
     int8_t signs[kCrowd] = {};
     if (s.boundary_edges.size() <= kLongBoundary)
         functions().settle(s, &batch.points[3 * begin], distances + begin, end - begin, kPackets, signs);
@@ -174,11 +174,11 @@ void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, 
     for (const Estimate &e : kPackets) {
         points.clear();
         for (uint32_t k : undecided) points.insert(points.end(), &batch.points[3 * size_t(k)], &batch.points[3 * size_t(k)] + 3);
-        functions().winding(s, points.data(), 0, undecided.size(), e.opening, e.spread, estimate.data());
+        functions().winding(s, points.data(), 0, undecided.size(), e.opening, e.spread, estimate.data(), noise.data());
         size_t kept = 0;
         for (size_t i = 0; i < undecided.size(); ++i) {
             uint32_t k = undecided[i];
-            if (std::fabs(estimate[i] - 0.5f) <= doubt_at(e, float(distances[k] * s.to_f32)))
+            if (std::fabs(estimate[i] - 0.5f) <= doubt_of(e, noise[i], float(distances[k] * s.to_f32)))
                 undecided[kept++] = k;
             else if (estimate[i] > 0.5f)
                 distances[k] = -distances[k];
@@ -321,11 +321,11 @@ void query_winding(Scene &s, const double *points, size_t P, Winding how, int th
     Batch batch(s, points, P, Curve::hilbert, threads);
     if (how != Winding::exact) need_moments(s, threads);
     bool packets = how == Winding::rough || how == Winding::better;
-    std::vector<float> estimate(packets ? P : 0);
+    std::vector<float> estimate(packets ? P : 0), noise(estimate.size());
     parallel_for(threads, P, packets ? kBlock : 64, [&](size_t begin, size_t end, int) {
         if (packets) {
             const Estimate &e = kPackets[how == Winding::rough ? 0 : 2];
-            functions().winding(s, batch.points.data(), begin, end, e.opening, e.spread, estimate.data());
+            functions().winding(s, batch.points.data(), begin, end, e.opening, e.spread, estimate.data(), noise.data());
         }
         for (size_t k = begin; k < end; ++k)
             out[batch.order[k]] = packets ? double(estimate[k])

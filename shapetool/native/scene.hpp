@@ -149,9 +149,9 @@ struct Estimate {
 };
 
 namespace {
-// The same at a distance from the surface: beside a long edge the solid angle in f32 loses its digits with the square of
-// the distance. Several times the worst seen on slivers.
-inline float doubt_at(const Estimate &e, float distance) { return e.doubt + 3e-8f / (distance * distance); }
+// The same with what rounding adds: of the query and the vertices, which matters near the surface, and of the terms of the
+// solid angles, magnified by `noise`.
+inline float doubt_of(const Estimate &e, float noise, float distance) { return e.doubt + 1e-6f / distance + 1e-7f * noise; }
 }  // namespace
 
 enum class RayMode { first, any };
@@ -193,8 +193,9 @@ struct Functions {
     const char *name;
     void (*closest)(const Scene &, const double *queries, size_t begin, size_t end, Closest *out);
     // Winding numbers of packets by f32 far fields. A child is far when its centre is `opening` of its radii away; from
-    // `spread` packet radii on, the packet shares one value and gradient.
-    void (*winding)(const Scene &, const double *queries, size_t begin, size_t end, float opening, float spread, float *out);
+    // `spread` packet radii on, the packet shares one value and gradient. `noise`: see doubt_of.
+    void (*winding)(const Scene &, const double *queries, size_t begin, size_t end, float opening, float spread, float *out,
+                    float *noise);
     // Signs of neighbouring queries with known distances, as far as the winding number at a few of them tells: -1 inside, 1
     // outside, 0 not told. At most kCrowd queries; the second estimate is for those near one half.
     void (*settle)(const Scene &, const double *queries, const double *distances, size_t count, const Estimate *two, int8_t *signs);

@@ -161,6 +161,94 @@ def test_fast_winding_numbers_are_close_on_a_bumpy_open_surface():
     np.testing.assert_allclose(winding_number(mesh, points), exact, atol=1e-3)  # the bound the documentation gives
 
 
+def near(rng, vertices, faces, count, spread):
+    """Points as dense around the surface as samples for training are: there neighbours speak for each other."""
+    triangles = vertices[faces[rng.integers(len(faces), size=count)]]
+    weights = rng.dirichlet((1, 1, 1), count)
+    return (triangles * weights[..., None]).sum(axis=1) + spread * rng.normal(size=(count, 3))
+
+
+def sheet(rng, n=40):
+    """An open sheet of waves, with a hole, a lone flap and a patch wound the other way round."""
+    x, y = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n), indexing="ij")
+    vertices = np.stack([x, y, 0.3 * np.sin(4 * x) * np.cos(3 * y)], axis=-1).reshape(-1, 3)
+    i = (np.arange(n - 1)[:, None] * n + np.arange(n - 1)).reshape(-1)
+    faces = np.concatenate([np.stack([i, i + n, i + 1], 1), np.stack([i + 1, i + n, i + n + 1], 1)])
+    middle = vertices[faces].mean(axis=1)
+    faces = faces[np.linalg.norm(middle[:, :2] - 0.4, axis=1) > 0.2]
+    turned = np.linalg.norm(vertices[faces].mean(axis=1)[:, :2] + 0.5, axis=1) < 0.3
+    faces[turned] = faces[turned][:, ::-1]
+    return np.concatenate([vertices, [[0, 0, 0.5], [0.5, 0, 0.5], [0, 0.5, 0.8]]]), np.concatenate(
+        [faces, [[n * n + k for k in range(3)]]]
+    )
+
+
+def ring(n=24):
+    """A closed tube that meets itself where it crosses, and has no boundary at all."""
+    t, u = np.meshgrid(np.arange(2 * n) * np.pi / n, np.arange(8) * np.pi / 4, indexing="ij")
+    radius = 0.5 + 0.2 * np.cos(u)
+    place = np.stack([radius * np.cos(t), 0.6 * radius * np.sin(2 * t), 0.2 * np.sin(u)], axis=-1)
+    i, j = (a.reshape(-1) for a in np.meshgrid(np.arange(2 * n), np.arange(8), indexing="ij"))
+    a, b, c, d = (
+        8 * (i % (2 * n)) + j,
+        8 * ((i + 1) % (2 * n)) + j,
+        8 * ((i + 1) % (2 * n)) + (j + 1) % 8,
+        8 * i + (j + 1) % 8,
+    )
+    return place.reshape(-1, 3), np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])[:, ::-1]
+
+
+def slivers(rng, count=60):
+    """Long needles, nearly in one plane and all over each other."""
+    a = rng.uniform(-1, 1, (count, 3)) * [1, 1, 0.01]
+    along = rng.normal(size=(count, 3)) * [1, 1, 0.01]
+    width = 10.0 ** rng.uniform(-5, -1, (count, 1)) * rng.normal(size=(count, 3))
+    return np.stack([a, a + along, a + 0.5 * along + width], axis=1).reshape(-1, 3), np.arange(3 * count).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("spread", [0.2, 0.02, 0.0005])
+@pytest.mark.parametrize("shape", ["sheet", "ring", "slivers", "shells"])
+def test_dense_queries_get_the_sign_of_the_exact_winding_number(shape, spread):
+    rng = np.random.default_rng(3)
+    shells = analytic.overlapping_shells()
+    vertices, faces = {
+        "sheet": lambda: sheet(rng),
+        "ring": ring,
+        "slivers": lambda: slivers(rng),
+        "shells": lambda: (shells.vertices, shells.faces),
+    }[shape]()
+    points = near(rng, vertices, faces, 20000, spread)
+    distances = signed_distance(Mesh(vertices, faces), points, sign="winding")
+    exact = naive.brute_winding(vertices, faces, points)
+    sure = (abs(exact - 0.5) > 1e-9) & (abs(distances) > 1e-9)
+    assert np.array_equal((distances < 0)[sure], (exact > 0.5)[sure])
+
+
+def test_turns_past_a_whole_one_are_counted():
+    boxes = [analytic.box_mesh((-k, -k, -k), (k, k, k)) for k in range(1, 61)]
+    vertices = np.concatenate([v for v, _ in boxes])
+    faces = np.concatenate([f + 8 * k for k, (_, f) in enumerate(boxes)])
+    points = np.array([[0, 0, 0], [0.1, 0.2, 0.3], [30.5, 0.1, -0.2], [61, 0, 0.0]])
+    for sign, wanted in ((1, [60, 60, 30, 0]), (-1, [-60, -60, -30, 0])):
+        mesh = Mesh(vertices, faces[:, ::sign])
+        np.testing.assert_allclose(winding_number(mesh, points, exact=True), wanted, atol=1e-11)
+        np.testing.assert_allclose(winding_number(mesh, points), wanted, atol=1e-3)
+
+
+def test_every_instruction_set_gives_the_same_winding_numbers_and_signs(run_python):
+    script = (
+        "import numpy as np, hashlib; from tests.geometry.test_sdf import near, sheet;"
+        "from shapetool.geometry.mesh import Mesh; from shapetool.geometry.sdf import signed_distance;"
+        "from shapetool.geometry.sign import winding_number; from shapetool.geometry.kernel import simd;"
+        "rng = np.random.default_rng(0); v, f = sheet(rng); p = near(rng, v, f, 5000, .02); m = Mesh(v, f);"
+        "r = [signed_distance(m, p), winding_number(m, p), winding_number(m, p[:500], exact=True)];"
+        "print(simd(), hashlib.sha256(b''.join(x.tobytes() for x in r)).hexdigest())"
+    )
+    results = dict(run_python(script, SHAPETOOL_SIMD=name).split() for name in ("baseline", "avx2", "avx512"))
+    assert "baseline" in results
+    assert len(set(results.values())) == 1
+
+
 def test_flood_is_refused_with_what_it_waits_for():
     truth = analytic.thin_plate()
     with pytest.raises(ConfigError, match="repair"):

@@ -40,9 +40,18 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: boo
             temporary.unlink(missing_ok=True)
 
 
+def sync_file(path: Path) -> None:
+    """None, once the content of `path` is on disk."""
+    _sync(path, os.O_RDWR)
+
+
 def sync_folder(folder: Path) -> None:
     """None, once the names in `folder` are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -6,9 +6,11 @@ reserved first, so HDF5 never asks a full disk for more.
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,8 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from shapetool.data.atomic import beside, remove_leftovers, sync_folder
-from shapetool.data.layout import DIGEST, LIBVER, ROW_DIGESTS, chunk_count, columns_of, create_column
+from shapetool.data.atomic import beside, remove_leftovers, sync_file, sync_folder
+from shapetool.data.layout import DIGEST, LIBVER, ROW_DIGESTS, chunk_count, chunk_shape, columns_of, create_column
 from shapetool.data.reading import open_dataset
 from shapetool.data.shardfile import open_file
 from shapetool.data.shards import write_attributes, write_small_columns
@@ -26,6 +28,7 @@ from shapetool.errors import DataError
 _OF_A_FOLDER = ("shard_index", "shard_count")  # attributes that mean nothing in a file that stands alone
 _INDEX_BYTES = 64  # what HDF5's chunk index takes a chunk at most, with room to spare
 _ROOM = 1 << 20  # for object headers and index pages
+Types = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def merge(folder: Path, out: Path, report: Callable[[int, int], None] | None = None) -> int:
@@ -49,173 +52,171 @@ def merge(folder: Path, out: Path, report: Callable[[int, int], None] | None = N
             if report is not None:
                 report(done, total)
 
-        with Joiner(out, dataset.kind) as joiner:
-            for path, _, _ in dataset.shards:
-                joiner.add(path, shape_done)
-            return joiner.publish()
+        with GrowingFile(out, dataset.kind) as file:
+            return file.publish([file.add(path, shape_done) for path, _, _ in dataset.shards])
 
 
-class Joiner:
-    """A file that grows shard by shard and appears under its name when it is published.
+@dataclass
+class Taken:
+    """What a growing file holds of one shard besides its samples, for the small columns come last."""
 
-    The bytes depend on the shards and their order, not on when they came. Every method raises OSError naming the file
-    when there is no room for it; used in a `with`, nothing is left behind unless it was published.
+    path: Path
+    shapes: int
+    types: Types
+    small: dict[str, list[Any]]
+    digests: list[str]
+    attributes: dict[str, Any]
+
+
+class GrowingFile:
+    """A file that grows shard by shard under a name of its own, and gets that of `out` when it is published.
+
+    It keeps nothing in memory and is closed between any two calls, so each may come from another process. The bytes
+    depend on the shards and their order, not on when they came. Every method raises OSError naming `out` when there is
+    no room for it; used in a `with`, nothing is left behind unless it was published.
     """
 
-    def __init__(self, out: Path, kind: str) -> None:
-        self._out = Path(out)
-        self._beside = beside(self._out)
+    def __init__(self, out: Path, kind: str, path: Path | None = None) -> None:
+        self.out, self.kind = Path(out), kind
+        self.path = path or beside(self.out)
         self._columns = columns_of(kind)
-        self._held: dict[str, list[Any]] = {column.name: [] for column in self._columns if column.is_small}
-        self._digests: list[str] = []
-        self._attributes: dict[str, Any] = {}
-        self._rows: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
-        self._file: h5py.File | None = None
-        self._reserved = 0
 
-    def __enter__(self) -> Joiner:
+    def __enter__(self) -> GrowingFile:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.discard()
+        self.path.unlink(missing_ok=True)
 
-    def add(self, path: Path, shape_done: Callable[[], None] = lambda: None) -> None:
-        """None, once the shapes of a shard are behind those that came before.
+    def add(self, path: Path, shape_done: Callable[[], None] = lambda: None) -> Taken:
+        """What has to be handed to `publish`, once the samples of a shard are behind those that came before.
 
         Raises: DataError where the shard is damaged or differs in its samples' types from those before.
         """
         with open_file(path) as source:
-            self._take_small(source, path)
-            rows = len(source[self._columns[0].name])
-            found = {name: (source[name].dtype, source[name].shape[1:]) for name in self._large()}
-            if not rows:
-                self._rows = self._rows or found
-                return
-            if self._file is None:
-                self._rows = found
-                self._begin()
-            if found != self._rows:
-                raise DataError(f"{path}: expected samples as in the shards before, {self._rows}, found {found}.")
-            self._reserve(rows * self._bytes_per_row())
-            self._copy(source, rows, shape_done)
+            taken = self._take_small(source, path)
+            if taken.shapes:
+                if not self.path.exists():
+                    self._begin(taken.types)
+                self._reserve(taken.shapes * _bytes_per_row(taken.types))
+                with self._opened() as file:
+                    self._copy(source, file, taken, shape_done)
+        return taken
 
-    def publish(self) -> int:
-        """The number of shapes, once the file is on the disk under its name."""
-        if self._file is None:
-            self._begin()
-        assert self._file is not None
-        shapes = len(self._digests)
-        self._reserve(2 * sum(np.asarray(values).nbytes for values in (*self._held.values(), self._digests)))
-        for column in self._columns:
-            if not column.is_small and column.name not in self._file:
-                stored, row = self._rows[column.name]
-                create_column(self._file, column, (shapes, *row), stored)
-        write_small_columns(self._file, self._columns, self._held)
-        write_attributes(self._file, self._attributes, self._digests)
-        self._file.close()
-        self._file = None
-        os.truncate(self._beside, _true_length(self._beside))
-        self.sync()
-        os.replace(self._beside, self._out)
-        sync_folder(self._out.parent)
-        return shapes
+    def publish(self, shards: Sequence[Taken]) -> int:
+        """The number of shapes, once the file is on the disk under its name; `shards` are those added, in order.
 
-    def sync(self) -> None:
-        """None, once what was added so far is on the disk."""
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(self._beside, os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            except OSError as error:
-                raise self._failure(error) from error
-            finally:
-                os.close(descriptor)
+        Raises: DataError where shards differ in the types of columns that hold nothing.
+        """
+        filled = [taken for taken in shards if taken.shapes] or list(shards[:1])
+        types = filled[0].types
+        for taken in filled:
+            _check_types(taken.path, types, taken.types)
+        if not self.path.exists():
+            self._begin(types)
+        digests = [digest for taken in shards for digest in taken.digests]
+        small = {name: [v for taken in shards for v in taken.small[name]] for name in shards[0].small}
+        self._reserve(2 * sum(np.asarray(values).nbytes for values in (*small.values(), digests)))
+        with self._opened() as file:
+            for column in self._columns:
+                if not column.is_small and column.name not in file:
+                    stored, row = types[column.name]
+                    create_column(file, column, (len(digests), *row), np.dtype(stored))
+            write_small_columns(file, self._columns, small)
+            write_attributes(file, shards[0].attributes, digests)
+        with self._named_failure():
+            sync_file(self.path)
+            os.replace(self.path, self.out)
+            sync_folder(self.out.parent)
+        return len(digests)
 
-    def discard(self) -> None:
-        """None; removes what was not published."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        with contextlib.suppress(OSError):
-            self._beside.unlink(missing_ok=True)
-
-    def _large(self) -> list[str]:
-        return [column.name for column in self._columns if not column.is_small]
-
-    def _take_small(self, source: h5py.File, path: Path) -> None:
-        """Keeps a shard's small columns, row digests and, of the first one, the root attributes."""
+    def _take_small(self, source: h5py.File, path: Path) -> Taken:
+        """A shard's small columns, row digests and root attributes."""
         if ROW_DIGESTS not in source or DIGEST not in source.attrs:
             raise DataError(f"{path}: expected the digest of each of its shapes, found none. Make the shard again.")
-        self._attributes = self._attributes or {
-            name: value for name, value in source.attrs.items() if name not in (*_OF_A_FOLDER, DIGEST)
-        }
-        for name, held in self._held.items():
-            held.extend(source[name][...])
-        self._digests.extend(source[ROW_DIGESTS].asstr()[...].tolist())
+        types = _types(source, [column.name for column in self._columns if not column.is_small])
+        small = {column.name: list(source[column.name][...]) for column in self._columns if column.is_small}
+        digests = source[ROW_DIGESTS].asstr()[...].tolist()
+        attributes = {name: value for name, value in source.attrs.items() if name not in (*_OF_A_FOLDER, DIGEST)}
+        return Taken(path, len(digests), types, small, digests, attributes)
 
-    def _begin(self) -> None:
+    def _begin(self, types: Types) -> None:
         """Makes the file, with columns that are to grow; one that holds nothing is made at the end."""
         with h5py.File.in_memory(libver=LIBVER) as file:
             for column in self._columns:
-                if column.name in self._rows and 0 not in self._rows[column.name][1]:
-                    stored, row = self._rows[column.name]
-                    create_column(file, column, (0, *row), stored, growing=True)
+                if column.name in types and 0 not in types[column.name][1]:
+                    stored, row = types[column.name]
+                    create_column(file, column, (0, *row), np.dtype(stored), growing=True)
             file.flush()
             image: bytes = file.id.get_file_image()
-        remove_leftovers(self._out.parent, self._out.name)
-        try:
-            self._beside.write_bytes(image)
-        except OSError as error:
-            raise self._failure(error) from error
-        self._reserve(len(image) + _ROOM)
-        self._file = h5py.File(self._beside, "r+", libver=LIBVER, locking=False)
+        remove_leftovers(self.out.parent, self.out.name)
+        with self._named_failure():
+            self.path.write_bytes(image)
 
-    def _bytes_per_row(self) -> int:
-        """What one shape takes in the file at most."""
-        assert self._file is not None
-        size = 0
-        for name in self._large():
-            if name in self._file:
-                dataset = self._file[name]
-                count = chunk_count((1, *dataset.shape[1:]), dataset.chunks)
-                size += count * (int(np.prod(dataset.chunks)) * dataset.dtype.itemsize + 4 + _INDEX_BYTES)
-        return size
+    @contextmanager
+    def _opened(self) -> Iterator[h5py.File]:
+        """The file, open for HDF5, and afterwards without the room that was reserved and not taken."""
+        with h5py.File(self.path, "r+", libver=LIBVER, locking=False) as file:
+            yield file
+        os.truncate(self.path, _true_length(self.path))
 
     def _reserve(self, size: int) -> None:
-        """Makes sure of the disk's room for `size` more bytes."""
-        if not size:
-            return
-        end = self._reserved + size
-        try:
-            with open(self._beside, "r+b") as file:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), self._reserved, size)
-                else:
-                    file.seek(0, os.SEEK_END)
-                    for begin in range(file.tell(), end, _ROOM):
-                        file.write(bytes(min(_ROOM, end - begin)))
-                    file.flush()
-                    os.fsync(file.fileno())
-        except OSError as error:
-            raise self._failure(error) from error
-        self._reserved = end
+        """Makes sure of the disk's room for `size` more bytes, and for what HDF5 itself needs."""
+        begin = self.path.stat().st_size
+        end = begin + size + _ROOM
+        with self._named_failure(end), open(self.path, "r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), begin, end - begin)
+                return
+            file.seek(begin)
+            for start in range(begin, end, _ROOM):
+                file.write(bytes(min(_ROOM, end - start)))
+            file.flush()
+            os.fsync(file.fileno())
 
-    def _copy(self, source: h5py.File, rows: int, shape_done: Callable[[], None]) -> None:
-        assert self._file is not None
-        pairs = [(source[name], self._file[name]) for name in self._large() if name in self._file]
-        first = len(self._digests) - rows
+    def _copy(self, source: h5py.File, file: h5py.File, taken: Taken, shape_done: Callable[[], None]) -> None:
+        names = [column.name for column in self._columns if column.name in file]
+        _check_types(taken.path, _types(file, names), {name: taken.types[name] for name in names})
+        pairs = [(source[name], file[name]) for name in names]
+        first = len(pairs[0][1]) if pairs else 0
         for _, target in pairs:
-            target.resize(first + rows, axis=0)
-        for row in range(rows):
+            target.resize(first + taken.shapes, axis=0)
+        for row in range(taken.shapes):
             for given, target in pairs:
                 copy_row(given, row, target, first + row)
             shape_done()
 
-    def _failure(self, error: OSError) -> OSError:
-        reason = f"{os.strerror(error.errno or 0)} while writing {self._reserved} bytes"
-        return OSError(error.errno, reason, str(self._out))
+    @contextmanager
+    def _named_failure(self, size: int = 0) -> Iterator[None]:
+        """A refusal of the disk names the file that is to be."""
+        try:
+            yield
+        except OSError as error:
+            reason = os.strerror(error.errno or 0) + (f" while writing {size} bytes" if size else "")
+            raise OSError(error.errno, reason, str(self.out)) from error
+
+
+def _types(file: h5py.File, names: Sequence[str]) -> Types:
+    """The type and the shape of a row of these columns."""
+    return {name: (file[name].dtype.str, tuple(file[name].shape[1:])) for name in names}
+
+
+def _bytes_per_row(types: Types) -> int:
+    """What one shape takes in a growing file at most."""
+    size = 0
+    for stored, row in types.values():
+        chunks = chunk_shape((1, *row))
+        if chunks is not None:
+            count = chunk_count((1, *row), chunks)
+            size += count * (math.prod(chunks) * np.dtype(stored).itemsize + 4 + _INDEX_BYTES)
+    return size
+
+
+def _check_types(path: Path, before: Types, found: Types) -> None:
+    """Nothing; raises DataError unless a shard's samples have the types of those before."""
+    if found != before:
+        raise DataError(f"{path}: expected samples as in the shards before, {before}, found {found}.")
 
 
 def _true_length(path: Path) -> int:

@@ -197,11 +197,13 @@ def write_attributes(file: h5py.File, attributes: Mapping[str, Any], digests: Se
     file.attrs[DIGEST] = shard_digest(attributes, shapes, digests)
 
 
-def publish(path: Path, image: bytes) -> None:
+def publish(path: Path, image: bytes, *, durable: bool = True) -> None:
     """Nothing; makes `image` the content of `path` in one step: other processes see the old file or the new one.
+
+    With `durable` it is on the disk before it has its name; without, a power failure may leave a torn file there.
 
     Raises: OSError (ENOSPC, EACCES, ...) naming the path; then nothing is left behind and the old file stands.
     """
     path = Path(path)
     remove_leftovers(path.parent, path.name)
-    write_whole(path, image)
+    write_whole(path, image, durable=durable)

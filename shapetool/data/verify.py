@@ -70,6 +70,17 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
     return findings
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a shard holds to the byte what was written: everything in it matches its checksums."""
+    try:
+        shard = describe_shard(path)
+        with Dataset(path, [shard]) as dataset:
+            found = [row_digest(shard.kind, dataset[row]) for row in range(len(shard.shape_ids))]
+    except DataError:
+        return False
+    return DIGEST in shard.attributes and found == list(shard.row_digests)
+
+
 def _shard_findings(shard: Shard) -> Iterator[Finding | None]:
     """What is wrong inside one shard, and a None after each shape."""
     where = str(shard.path)

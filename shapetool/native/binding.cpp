@@ -92,6 +92,16 @@ class Kernel {
         return w.array(P);
     }
 
+    nb::tuple winding_change(Points points, int threads) {
+        size_t P = points.shape(0);
+        Result<float> change(P), doubt(P);
+        {
+            nb::gil_scoped_release release;
+            query_winding_change(*scene_, points.data(), P, thread_count(threads), change.data, doubt.data);
+        }
+        return nb::make_tuple(change.array(P), doubt.array(P));
+    }
+
     nb::tuple first_hits(Points origins, Points directions, int threads) {
         size_t R = rays(origins, directions);
         Result<double> t(R);
@@ -199,6 +209,7 @@ NB_MODULE(_kernel, m) {
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)
         .def("distances", &Kernel::distances, nb::arg("points"), nb::arg("sign"), nb::arg("threads") = 0)
+        .def("winding_change", &Kernel::winding_change, nb::arg("points"), nb::arg("threads") = 0)
         .def("winding", &Kernel::winding, nb::arg("points"), nb::arg("how") = "fast", nb::arg("threads") = 0)
         .def("first_hits", &Kernel::first_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("any_hits", &Kernel::any_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)

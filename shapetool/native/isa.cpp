@@ -21,7 +21,7 @@ namespace {
 }  // namespace
 
 extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
-const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, winding, settle, careful, exact,
+const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, winding, settle, told, careful, exact,
                                            first_hits, count_hits, all_hits, intersections};
 
 }  // namespace shapetool

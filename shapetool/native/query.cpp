@@ -334,6 +334,13 @@ void query_winding(Scene &s, const double *points, size_t P, Winding how, int th
     });
 }
 
+void query_winding_change(Scene &s, const double *points, size_t P, int threads, float *change, float *doubt) {
+    need_boundary(s, threads);
+    std::vector<double> scaled(points, points + 3 * P);
+    for (double &x : scaled) x *= std::ldexp(1.0, -s.exponent);
+    if (P) functions().told(s, scaled.data(), scaled.data(), P, change, doubt);
+}
+
 void query_rays(Scene &s, const double *origins, const double *directions, size_t R, RayMode mode, int threads, double *t,
                 int64_t *faces) {
     need_vertex_leaves(s, threads);

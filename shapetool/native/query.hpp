@@ -11,6 +11,9 @@ enum class Sign { unsigned_, pseudonormal, winding, parity };
 void query_closest(Scene &, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest);
 void query_signed(Scene &, const double *points, size_t P, Sign, int threads, double *distances);
 void query_winding(Scene &, const double *points, size_t P, Winding, int threads, double *out);
+// The change of the winding number on the way from the first point to each, as the boundary tells it, and a bound on its
+// error where no triangle is met on the way.
+void query_winding_change(Scene &, const double *points, size_t P, int threads, float *change, float *doubt);
 void query_rays(Scene &, const double *origins, const double *directions, size_t R, RayMode, int threads, double *t,
                 int64_t *faces);
 // Every crossing, in order along each ray; start has R + 1 entries. An edge counts for one of its triangles only.

@@ -199,6 +199,8 @@ struct Functions {
     // Signs of neighbouring queries with known distances, as far as the winding number at a few of them tells: -1 inside, 1
     // outside, 0 not told. At most kCrowd queries; the second estimate is for those near one half.
     void (*settle)(const Scene &, const double *queries, const double *distances, size_t count, const Estimate *two, int8_t *signs);
+    // What one of them says of others, for tests of its bound.
+    void (*told)(const Scene &, const double *from, const double *queries, size_t count, float *change, float *doubt);
     // The winding number of one query in f64: far children to second order, near triangles exactly. *doubt gets what the far
     // ones may be off together.
     double (*careful)(const Scene &, const double *query, double opening, double *doubt);

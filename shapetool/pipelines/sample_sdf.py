@@ -12,12 +12,13 @@ from typing import Any
 from shapetool.errors import MeshError
 from shapetool.geometry.suffixes import MESH_SUFFIXES
 from shapetool.geometry.wording import plural
+from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes import SdfRecipe, sdf_recipe
 from shapetool.runner.items import Collection, Item, collect
 from shapetool.runner.job import Event, Options, Record, Summary
-from shapetool.runner.pool import warm_up
 from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
+from shapetool.runner.warm import warm_up
 
 
 def run(
@@ -108,15 +109,7 @@ class SdfJob:
     recipe: SdfRecipe
     seed: int = 0
     kind: str = "sdf"
-    preload: tuple[str, ...] = (
-        "shapetool.data.shards",
-        "shapetool.geometry.backends",
-        "shapetool.geometry.frame",
-        "shapetool.geometry.sdf",
-        "shapetool.pipelines.sample_sdf",
-        "shapetool.sampling.sdf",
-        "shapetool.sampling.seed",
-    )
+    preload: tuple[str, ...] = PRELOAD["sample-sdf"]
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -1,14 +1,8 @@
 """Worker processes: one task each at a time, killed at their timeout, replaced when they die, gone when we are."""
 
-import multiprocessing
-import multiprocessing.forkserver
 import os
-import sys
-import threading
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -16,23 +10,11 @@ from typing import Any
 from pebble import CONSTS, ProcessPool
 
 from shapetool.runner.isolate import limit_worker
+from shapetool.runner.warm import plain_main
 
 TASKS_PER_WORKER = 1000
-SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 CONSTS.term_timeout = 1.0  # our workers die of SIGTERM at once, unless native code has taken the signal over
-_swapping = threading.Lock()
-
-
-@contextmanager
-def _plain_main() -> Iterator[None]:
-    """Hides the caller's script while a worker starts: a worker would run it again, guard or no guard."""
-    with _swapping:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = types.ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
+CONSTS.sleep_unit = 0.02  # how often the pool looks whether it was stopped: 0.1 s would be waited for at every end
 
 
 class _Process(ForkServerProcess):
@@ -40,26 +22,12 @@ class _Process(ForkServerProcess):
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802 - the name that multiprocessing calls
-        with _plain_main():
+        with plain_main():
             return ForkServerProcess._Popen(process_obj)  # type: ignore[attr-defined]
 
 
 class _Context(ForkServerContext):
     Process = _Process
-
-
-def warm_up(modules: Sequence[str]) -> None:
-    """None; starts the process that workers are forked from, which imports `modules` while the caller goes on."""
-    multiprocessing.forkserver.set_forkserver_preload(["shapetool.runner.isolate", "shapetool.runner.shard", *modules])
-    before = {name: os.environ.get(name) for name in SINGLE_THREADED}
-    os.environ.update({name: os.environ.get(name, "1") for name in SINGLE_THREADED})
-    try:
-        with _plain_main():
-            multiprocessing.forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
 
 
 def memory_share(workers: int) -> int:

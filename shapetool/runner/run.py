@@ -5,6 +5,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import writable
 from shapetool.runner.items import Item
 from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
+from shapetool.runner.joining import Joining
 from shapetool.runner.manifest import STATE, Layout, open_layout
-from shapetool.runner.pool import warm_up
 from shapetool.runner.report import combine, read_report
 from shapetool.runner.schedule import Schedule, ShardPlan
 from shapetool.runner.signals import listening
-from shapetool.runner.single import Joining, finished_lines, made_like, reopen, report_item
+from shapetool.runner.single import drop_torn, finished_lines, made_like, reopen, report_item
+from shapetool.runner.warm import warm_up
 
 REPORT_SECONDS = 30.0
 
@@ -95,8 +97,6 @@ def _run_folder(job: Job, found: Sequence[Item], out: Path, options: Options) ->
         remove_dataset(out)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: exists and is no folder. OUT ends in .h5 for one file, or is a dataset folder.")
-    if not out.exists():
-        warm_up(job.preload)
     layout = open_layout(out, found, job)
     _compare_inputs(layout.items, found, options)
     return _fill(job, layout, options, report_path(out))
@@ -114,12 +114,12 @@ def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> S
             options.emit("start", total=len(lines), done=len(lines), shards=0, workers=0)
             return Summary(out, report, len(lines), Counter(str(line["status"]) for line in lines), 0, 0)
         reopen(folder, lines, job)
-    warm_up(job.preload)
     earlier = out if not options.overwrite and out.exists() and made_like(out, job) else None
     layout = replace(open_layout(folder, found, job), stands_alone=True)
+    drop_torn(layout)
     _compare_inputs(layout.items, found, options)
     with Joining(layout, out, job.kind) as joining:
-        summary = _fill(job, layout, options, folder / "report.jsonl", earlier, joining.published)
+        summary = _fill(job, layout, options, folder / "report.jsonl", earlier, joining)
         if summary.stopped is None:
             joining.finish()
     if summary.stopped is None:
@@ -136,9 +136,9 @@ def _fill(
     options: Options,
     report: Path,
     earlier: Path | None = None,
-    published: Callable[[int], None] = lambda shard: None,
+    joining: Joining | None = None,
 ) -> Summary:
-    """Publishes the missing shards of `layout` that belong to this part; `published` is told of each that is there."""
+    """Publishes the missing shards of `layout` that belong to this part, and joins them if they are to be one file."""
     part, parts = options.shard or (0, 1)
     shards = range(part, layout.shard_count, parts)
     _sweep(layout)
@@ -149,15 +149,15 @@ def _fill(
         counts.update(str(line["status"]) for line in standing.values())
         if plan is not None:
             plans.append(plan)
-        else:
-            published(shard)
+        elif joining is not None:
+            joining.published(shard)
     total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
-    if plans:
+    if plans or joining is not None:
         warm_up(job.preload)
     workers = max(1, min(options.workers or cores(), todo))
     threads = max(1, (options.workers or cores()) // workers)
     options.emit("start", total=total, done=total - todo, shards=len(plans), workers=workers)
-    schedule = Schedule(job, layout, plans, options, workers, threads, published)
+    schedule = Schedule(job, layout, plans, options, workers, threads, joining)
     try:
         with listening() as stop:
             schedule.run(stop, failure_limit(options.max_failures, total), _ticking(layout, report, options))
@@ -166,7 +166,7 @@ def _fill(
             combine(layout, report)
     counts.update(schedule.counts)
     stopped = stop.reason or ("max-failures" if schedule.too_many else None)
-    if all(layout.published(shard) for shard in shards):
+    if all(layout.published(shard) for shard in shards) and (joining is None or joining.has_ended):
         stopped = None
     if stopped is None:
         _drop_spools(layout, shards)
@@ -262,4 +262,6 @@ def _bin(folder: Path) -> Path:
 
 def _empty_bin(folder: Path) -> None:
     """A folder that is to go is renamed first, so that no half of it is ever met under its own name."""
+    with ThreadPoolExecutor(4) as threads:  # giving the pages of large files back takes the system a while
+        list(threads.map(lambda path: path.unlink(missing_ok=True), _bin(folder).glob("*.h5")))
     shutil.rmtree(_bin(folder), ignore_errors=True)

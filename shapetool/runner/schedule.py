@@ -8,18 +8,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from pebble import ProcessExpired
+from typing import TYPE_CHECKING, Any
 
 from shapetool.errors import DataError, ShapetoolError
 from shapetool.runner.isolate import ItemTask, report_line, run_item
 from shapetool.runner.job import Job, Options
+from shapetool.runner.joining import Joining, join_shard
 from shapetool.runner.manifest import Layout
-from shapetool.runner.pool import Pool
 from shapetool.runner.shard import ShardTask, publish_shard, shard_attributes
 from shapetool.runner.signals import Stop
 from shapetool.runner.spool import Ticket, boot_name, read_line, write_spool
+
+if TYPE_CHECKING:
+    from shapetool.runner.pool import Pool
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
@@ -39,11 +40,12 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One task in flight: an item, or a shard to publish."""
+    """One task in flight: an item, a shard to publish, or a step of joining shards to one file."""
 
     shard: int
     index: int | None
     attempt: int = 1
+    joins: bool = False
 
 
 class Schedule:
@@ -57,9 +59,9 @@ class Schedule:
         options: Options,
         workers: int,
         threads: int,
-        published: Callable[[int], None],
+        joining: Joining | None,
     ):
-        self.published = published
+        self.joining = joining
         self.job, self.layout, self.options = job, layout, options
         self.workers, self.threads = workers, threads
         self.plans = {plan.shard: plan for plan in plans}
@@ -71,21 +73,22 @@ class Schedule:
         self.in_flight: dict[Future[Any], _Unit] = {}
         self.rebuilt: Counter[int] = Counter()
         self.broken = 0
+        self.broken_joins = 0
         self.too_many = False
 
     def run(self, stop: Stop, failure_limit: int | None, tick: Callable[[], None]) -> None:
-        """None, once every shard of the plans is published, or the run was stopped.
+        """None, once every shard of the plans is published (and joined), or the run was stopped.
 
         Raises:
             OSError: the disk refused a file.
             ShapetoolError: workers cannot be kept alive, or records do not fit the shard format.
         """
         self._fill_queue()
-        if not self.queue:
+        if not self._has_work:
             return
         pool = self._new_pool()
         try:
-            while (self.queue or self.suspects or self.in_flight) and not stop.reason and not self.too_many:
+            while self._has_work and not stop.reason and not self.too_many:
                 try:
                     self._submit(pool)
                     finished = wait(self.in_flight, POLL_SECONDS, FIRST_COMPLETED).done
@@ -96,13 +99,21 @@ class Schedule:
                     if stop.reason:
                         break
                     pool = self._renew(pool, error)
-                self.too_many = failure_limit is not None and self._failures() > failure_limit
+                undecided = any(self.open.values())
+                self.too_many = undecided and failure_limit is not None and self._failures() > failure_limit
                 tick()
             self._let_running_end(stop)
         finally:
             pool.stop()
 
-    def _new_pool(self) -> Pool:
+    @property
+    def _has_work(self) -> bool:
+        joins = self.joining is not None and self.joining.is_ready
+        return bool(self.queue or self.suspects or self.in_flight) or joins
+
+    def _new_pool(self) -> "Pool":
+        from shapetool.runner.pool import Pool  # not before the process that workers come from is on its way
+
         return Pool(self.workers, self.options.item_memory)
 
     def _fill_queue(self) -> None:
@@ -124,13 +135,16 @@ class Schedule:
         item = self.layout.items[index]
         return Ticket(self.boot, self.layout.digest, item.id, item.sha256)
 
-    def _submit(self, pool: Pool) -> None:
+    def _submit(self, pool: "Pool") -> None:
+        if self.joining is not None and self.joining.is_ready:
+            unit = _Unit(-1, None, 1 + self.broken_joins, joins=True)
+            self.in_flight[pool.submit(join_shard, self.joining.begin_step())] = unit
         while self.queue and len(self.in_flight) < 2 * self.workers:
             self._send(pool, self.queue.popleft())
         if not self.queue and not self.in_flight and self.suspects:
             self._send(pool, self.suspects.popleft())
 
-    def _send(self, pool: Pool, unit: _Unit) -> None:
+    def _send(self, pool: "Pool", unit: _Unit) -> None:
         if unit.index is None:
             future = pool.submit(publish_shard, self._shard_task(unit.shard))
         else:
@@ -152,9 +166,12 @@ class Schedule:
             spools,
             plan.kept,
             plan.earlier,
+            durable=not layout.stands_alone,
         )
 
     def _finish(self, unit: _Unit, future: "Future[Any]") -> None:
+        from pebble import ProcessExpired
+
         try:
             result = future.result()
         except TimeoutError:
@@ -170,7 +187,10 @@ class Schedule:
             raise OSError(*result["io"])
         if "data" in result:
             raise DataError(result["data"])
-        if unit.index is not None:
+        if unit.joins:
+            assert self.joining is not None
+            self.joining.step_done(result)
+        elif unit.index is not None:
             if result["status"] == "oom" and unit.attempt == 1:
                 self.suspects.append(replace(unit, attempt=2))
                 return
@@ -182,15 +202,22 @@ class Schedule:
 
     def _tell_published(self, shard: int, shapes: int | None) -> None:
         self.options.emit("shard", shard=shard, path=str(self.layout.shard_path(shard)), shapes=shapes)
-        self.published(shard)
+        if self.joining is not None:
+            self.joining.published(shard)
+
+    def _join_again(self) -> None:
+        assert self.joining is not None
+        self.joining.begin_anew()
+        self.broken_joins += 1
 
     def _suspect(self, unit: _Unit, death: str) -> None:
         """A worker died: its item is tried once more with nothing beside it before it is blamed."""
         if unit.index is None and unit.attempt >= PUBLISH_ATTEMPTS:
-            raise ShapetoolError(
-                f"{self.layout.shard_path(unit.shard)}: the process that wrote it {death}, repeatedly."
-            )
-        if unit.index is None or unit.attempt == 1:
+            path = self.layout.folder if unit.joins else self.layout.shard_path(unit.shard)
+            raise ShapetoolError(f"{path}: the process that wrote it {death}, repeatedly.")
+        if unit.joins:
+            self._join_again()
+        elif unit.index is None or unit.attempt == 1:
             self.suspects.append(replace(unit, attempt=unit.attempt + 1))
         else:
             self._blame(unit, "crashed", f"the worker process {death}, twice.", None)
@@ -230,13 +257,15 @@ class Schedule:
     def _failures(self) -> int:
         return len(self.decided) - self.counts["ok"]
 
-    def _renew(self, pool: Pool, error: BaseException) -> Pool:
+    def _renew(self, pool: "Pool", error: BaseException) -> "Pool":
         """A new pool after the old one broke as a whole; what was in flight goes back to the queue."""
         self.broken += 1
         pool.stop()
         if self.broken > BROKEN_POOLS:
             raise ShapetoolError(f"worker processes die as soon as they start ({error}). Try -j 1 or --item-memory.")
-        self.queue.extendleft(self.in_flight.values())
+        self.queue.extendleft(unit for unit in self.in_flight.values() if not unit.joins)
+        if any(unit.joins for unit in self.in_flight.values()):
+            self._join_again()
         self.in_flight.clear()
         return self._new_pool()
 

@@ -17,7 +17,8 @@ class ShardTask:
     """One shard as it travels to a worker: what to write where, and what each item's record is found under.
 
     `kept` holds report lines of an earlier run, by row of the manifest; the columns of those that are ok come from
-    `earlier`, a shard or a data set that is already published.
+    `earlier`, a shard or a data set that is already published. A shard that is not `durable` has its name before it is
+    on the disk.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class ShardTask:
     spools: Mapping[int, tuple[Path, Ticket]]
     kept: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     earlier: Path | None = None
+    durable: bool = True
 
 
 class _SpoolGone(Exception):  # noqa: N818 - never leaves this file
@@ -64,18 +66,22 @@ def publish_shard(task: ShardTask) -> dict[str, Any]:
         return {"missing": missing}
     try:
         shapes = _write(task, lines)
-        write_whole(task.piece, b"".join(to_json_line(dict(lines[index])) for index in sorted(lines)))
+        text = b"".join(to_json_line(dict(lines[index])) for index in sorted(lines))
+        write_whole(task.piece, text, durable=task.durable)
     except _SpoolGone as gone:
         return {"missing": [gone.index]}
-    except DataError as error:
-        return {"data": str(error)}
-    except OSError as error:
-        if not error.errno:
-            return {"data": str(error)}
-        return {"io": (error.errno, error.strerror, str(error.filename))}
+    except (DataError, OSError) as error:
+        return refusal(error)
     for path, _ in task.spools.values():
         path.unlink(missing_ok=True)
     return {"shapes": shapes}
+
+
+def refusal(error: DataError | OSError) -> dict[str, Any]:
+    """An error as it travels from a worker: `{"io": ...}` where the system refused something, else `{"data": text}`."""
+    if isinstance(error, OSError) and error.errno:
+        return {"io": (error.errno, error.strerror, str(error.filename))}
+    return {"data": str(error)}
 
 
 def _write(task: ShardTask, lines: Mapping[int, Mapping[str, Any]]) -> int:
@@ -100,5 +106,5 @@ def _write(task: ShardTask, lines: Mapping[int, Mapping[str, Any]]) -> int:
             raise DataError(f"{task.path}: the record of {lines[index]['id']} is gone. Use --overwrite to begin anew.")
         builder.put(row, columns)
         columns = None
-    publish(task.path, builder.image())
+    publish(task.path, builder.image(), durable=task.durable)
     return len(rows)

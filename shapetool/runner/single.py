@@ -1,80 +1,21 @@
-"""OUT as one `.h5` file: made from a dataset folder beside it, and opened again for a retry."""
+"""OUT as one `.h5` file: what it says of the run that made it, and its dataset folder again for a retry."""
 
 import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shapetool.data.atomic import sync_folder, write_whole
+from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import to_json_line
 from shapetool.runner.items import Item
 from shapetool.runner.job import Job, shapes_per_shard
 from shapetool.runner.manifest import STATE, Layout, compare, describe, manifest_text
 from shapetool.runner.report import read_report
-
-
-class Joining:
-    """One file that shards go into as they are published, in a thread of its own, while workers make the next ones.
-
-    A single shard is that file already and is moved.
-    """
-
-    def __init__(self, layout: Layout, out: Path, kind: str) -> None:
-        self._layout, self._out, self._kind = layout, out, kind
-        self._published: set[int] = set()
-        self._taken: list[Future[None]] = []
-        self._thread = ThreadPoolExecutor(1)
-        self._joiner: Any = None
-
-    def __enter__(self) -> "Joining":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-        if self._joiner is not None:
-            self._joiner.discard()
-
-    def published(self, shard: int) -> None:
-        """None; the shard is taken into the file after all those before it.
-
-        Raises:
-            OSError: the disk refused one of the shards before.
-            DataError: one of them is damaged.
-        """
-        self._published.add(shard)
-        while self._layout.shard_count > 1 and len(self._taken) in self._published:
-            self._taken.append(self._thread.submit(self._take, len(self._taken)))
-        for future in self._taken:
-            if future.done():
-                future.result()
-
-    def finish(self) -> None:
-        """None, once the file is whole and under its name; every shard was published before.
-
-        Raises:
-            OSError: the disk refuses.
-            DataError: a shard is damaged.
-        """
-        if self._layout.shard_count == 1:
-            os.replace(self._layout.shard_path(0), self._out)
-            sync_folder(self._out.parent)
-            return
-        for future in self._taken:
-            future.result()
-        self._joiner.publish()
-
-    def _take(self, shard: int) -> None:
-        from shapetool.data.merge import Joiner
-
-        if self._joiner is None:
-            self._joiner = Joiner(self._out, self._kind)
-        self._joiner.add(self._layout.shard_path(shard))
-        self._joiner.sync()
+from shapetool.runner.spool import boot_name
 
 
 def finished_lines(out: Path, report: Path, job: Job) -> list[dict[str, Any]]:
@@ -132,3 +73,34 @@ def reopen(folder: Path, lines: Sequence[dict[str, Any]], job: Job) -> None:
         text = b"".join(to_json_line(line) for line in lines[shard * per_shard : (shard + 1) * per_shard])
         write_whole(making / STATE / f"report-{shard:05d}.jsonl", text)
     os.replace(making, folder)
+
+
+def drop_torn(layout: Layout) -> None:
+    """None, once the shards that an earlier start of the machine left in the folder of a file to be are whole or gone.
+
+    They are written without waiting for the disk, for until the machine stops, what is written is read. After a power
+    failure each is compared with its checksums.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from shapetool.data.verify import is_whole
+
+    mark, here = layout.folder / STATE / "boot", boot_name().encode()
+    if mark.exists() and mark.read_bytes() == here:
+        return
+    for shard in range(layout.shard_count):
+        path, piece = layout.shard_path(shard), layout.piece_path(shard)
+        # Where a finished file was opened again for a retry, there are lines without a shard.
+        if not (_lines_are_whole(layout, shard, piece) and (is_whole(path) or not path.exists())):
+            path.unlink(missing_ok=True)
+            piece.unlink(missing_ok=True)
+    write_whole(mark, here)
+
+
+def _lines_are_whole(layout: Layout, shard: int, piece: Path) -> bool:
+    try:
+        lines = read_report(piece)
+    except (DataError, FileNotFoundError):
+        return False
+    return [line["id"] for line in lines] == [layout.items[index].id for index in layout.span(shard)]

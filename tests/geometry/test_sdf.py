@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from shapetool.errors import ConfigError
+from shapetool.geometry.kernel import kernel_of
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.sdf import SignedField, signed_distance
 from shapetool.geometry.sign import winding_number
@@ -137,6 +138,28 @@ def test_signs_of_open_surfaces_are_those_of_the_exact_winding_number(make, open
     assert sure.sum() > 25_900
     assert (exact > 0.5).sum() > 20
     assert np.array_equal((signed_distance(mesh, points, sign="winding") < 0)[sure], (exact > 0.5)[sure])
+
+
+@pytest.mark.parametrize("make", [soup, tube, cap])
+def test_the_boundary_tells_the_change_of_the_winding_number_within_its_bound(make):
+    rng = np.random.default_rng(5)
+    mesh = Mesh(*make(rng))
+    kernel = kernel_of(mesh)
+    met, bent = 0, 0
+    for start in rng.uniform(-1.2, 1.2, (200, 3)):
+        # A ball that no triangle enters: there the boundary alone tells how the number changes.
+        free = kernel.closest(start[None])[0][0]
+        way = rng.standard_normal((100, 3))
+        way *= free * rng.random((100, 1)) / np.linalg.norm(way, axis=1, keepdims=True)
+        points = np.concatenate([start[None], start + way])
+        change, doubt = kernel.winding_change(points)
+        exact = naive.brute_winding(mesh.vertices, mesh.faces, points)
+        error = np.abs(exact - exact[0] - change)
+        assert (error <= doubt).all()
+        met += np.isfinite(doubt).sum()
+        bent += (error > 2e-3).sum()
+    assert met > 10_000
+    assert bent > 5  # the gradient alone would not do
 
 
 def test_winding_numbers_equal_the_sum_of_solid_angles():

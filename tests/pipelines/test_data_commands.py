@@ -170,7 +170,7 @@ def test_a_signal_ends_any_command_with_75_and_one_line(folder, capsys, monkeypa
         os.kill(os.getpid(), getattr(signal, name))
 
     before = signal.getsignal(getattr(signal, name))
-    monkeypatch.setattr("shapetool.data.merge.Joiner.publish", told_to_stop)
+    monkeypatch.setattr("shapetool.data.merge.GrowingFile.publish", told_to_stop)
     assert main(["merge", str(folder), str(folder.parent / "all.h5")]) == 75
     assert capsys.readouterr().err == f"shapetool: error: stopped by {name}; run the same command again to go on\n"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["set"]

@@ -11,6 +11,7 @@ import numpy as np
 from shapetool.errors import MeshError
 from shapetool.runner.items import Item
 from shapetool.runner.job import Record
+from shapetool.runner.joining import JoinTask, join_shard
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,18 @@ def misbehave(text: str, item: Item) -> None:
             if not marker.exists():
                 marker.touch()
                 os._exit(9)
+
+
+def join_after_a_death(task: JoinTask) -> dict[str, Any]:
+    """A step of joining whose worker dies in the middle, the first time that the second shard comes."""
+    marker = task.out.with_suffix(".died")
+    if task.shard is not None and task.shard.name == "shard-00001.h5" and not marker.exists():
+        marker.touch()
+        task.growing.write_bytes(task.growing.read_bytes()[:1000])
+        os._exit(9)
+    return join_shard(task)
+
+
+def die_joining(task: JoinTask) -> dict[str, Any]:
+    """A step of joining that no worker survives."""
+    os._exit(9)

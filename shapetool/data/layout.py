@@ -57,8 +57,11 @@ _FRAME = (
 )
 _SURFACE = (Column("surface_points", ("f4",), ("M", 3)), Column("surface_normals", ("f4",), ("M", 3)))
 
+_POINTS = Column("points", ("f4", "f2"), ("P", 3))
+
 KINDS: dict[str, tuple[Column, ...]] = {
-    "sdf": (*_FRAME, Column("points", ("f4", "f2"), ("P", 3)), Column("distances", ("f4", "f2"), ("P",)), *_SURFACE),
+    "sdf": (*_FRAME, _POINTS, Column("distances", ("f4", "f2"), ("P",)), *_SURFACE),
+    "occupancy": (*_FRAME, _POINTS, Column("inside", ("bool",), ("P",)), *_SURFACE),
 }
 
 

@@ -104,7 +104,7 @@ def _row_problems(dataset: Dataset, shard: Shard, row: int, exact: bool) -> list
         return [_without_path(str(error), shard.path)]
     if len(shard.row_digests) == len(shard.shape_ids) and row_digest(shard.kind, values) != shard.row_digests[row]:
         return ["its content does not match its sha256: it was damaged or edited. Make the shard again."]
-    return sdf_problems(values, exact=exact)
+    return sdf_problems(values, exact=exact) if shard.kind == "sdf" else []
 
 
 def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list[Finding]:

@@ -5,6 +5,7 @@ the file given by `--config`, and is the default last. Nothing heavy is imported
 """
 
 import tomllib
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +43,8 @@ def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
 
 
 def _parameter(key: str) -> str:
-    return key.replace("-", "_")
+    name = key.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name  # --from is from_ in Python
 
 
 def _use_config(context: Any, path: Path | None) -> Path | None:

@@ -15,6 +15,7 @@ from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
 from shapetool.cli.sample_sdf import sample_sdf
+from shapetool.cli.split import split
 from shapetool.cli.verify import verify
 from shapetool.errors import Interrupted
 from shapetool.pipelines.preload import PRELOAD
@@ -47,6 +48,7 @@ app.command("make-shapes")(make_shapes)
 app.command("info")(info)
 app.command("verify")(verify)
 app.command("merge")(merge)
+app.command("split")(split)
 
 
 @contextmanager

@@ -11,3 +11,12 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.sampling.seed",
     ),
 }
+
+# No key of the above: the command has workers only where it must compare meshes, and asks for them then.
+SIMILARITY = (
+    "shapetool.geometry.mesh",
+    "shapetool.pipelines.split",
+    "shapetool.sampling.seed",
+    "shapetool.sampling.similarity",
+    "shapetool.sampling.surface",
+)

@@ -91,10 +91,9 @@ def test_a_file_may_not_say_what_is_read_or_written(tmp_path, capsys, command, k
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_key_in_a_file_is_the_name_of_the_option(command):
-    spoken = {option: parameter for parameter in COMMANDS[command].params for option in parameter.opts}
-    assert [option for option, parameter in spoken.items() if option.startswith("--")] == [
-        f"--{parameter.name.replace('_', '-')}" for option, parameter in spoken.items() if option.startswith("--")
-    ]
+    opts = [(option, parameter.name) for parameter in COMMANDS[command].params for option in parameter.opts]
+    spoken = [(option, name.rstrip("_")) for option, name in opts if option.startswith("--")]
+    assert [option for option, _ in spoken] == [f"--{name.replace('_', '-')}" for _, name in spoken]
 
 
 def test_the_help_names_every_choice_that_a_recipe_has(capsys):

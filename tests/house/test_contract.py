@@ -17,6 +17,7 @@ COMMANDS = {
     },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
     "merge": {"--overwrite", "--dry-run"},
+    "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": set(),
     "verify": set(),
 }

@@ -35,6 +35,7 @@ def run_fresh(*arguments: str) -> dict:
         ("info", "--help"),
         ("verify", "--help"),
         ("merge", "--help"),
+        ("split", "--help"),
     ],
     ids=" ".join,
 )
@@ -47,7 +48,7 @@ def test_help_and_version_load_nothing_heavy(arguments):
 
 def test_the_help_names_every_command():
     said = run_fresh("--help")["said"]
-    for command in ("sample-sdf", "make-shapes", "info", "verify", "merge"):
+    for command in ("sample-sdf", "make-shapes", "info", "verify", "merge", "split"):
         assert command in said
 
 

@@ -5,7 +5,16 @@ import math
 import pytest
 
 from shapetool.errors import ConfigError
-from shapetool.recipes import SDF_RECIPES, SdfRecipe, parse_settings, sdf_recipe, share_out
+from shapetool.recipes import (
+    OCCUPANCY_RECIPES,
+    SDF_RECIPES,
+    OccupancyRecipe,
+    SdfRecipe,
+    occupancy_recipe,
+    parse_settings,
+    sdf_recipe,
+    share_out,
+)
 
 EXPECTED_PARTS = {
     "deepsdf-code": {"near": (235_000, 235_000), "uniform": (30_000,), "sharp": (), "band": ()},
@@ -149,3 +158,47 @@ def test_a_word_that_is_no_setting_is_refused(word: str) -> None:
 def test_missing_settings_are_named() -> None:
     with pytest.raises(ConfigError, match="no count"):
         SdfRecipe.from_dict({"name": "x"})
+
+
+OCCUPANCY = {
+    # count, surface points, uniform, near, stds, frame, half of the box, stored as
+    "onet": (100_000, 100_000, 100_000, (), (), ("box", 1.0), 0.55, "f16"),
+    "convonet": (100_000, 100_000, 100_000, (), (), ("box", 1.0), 0.55, "f16"),
+    "vecset": (500_000, 125_000, 250_000, (125_000, 125_000), (0.005, 0.05), ("box", 1.98), 1.0, "f32"),
+}
+
+
+def test_every_recipe_of_occupancy_has_its_expected_numbers_written_down() -> None:
+    assert set(OCCUPANCY_RECIPES) == set(OCCUPANCY)
+
+
+@pytest.mark.parametrize("name", OCCUPANCY)
+def test_a_recipe_of_occupancy_has_the_counts_box_and_frame_of_its_method(name: str) -> None:
+    recipe = occupancy_recipe(name)
+    parts = recipe.part_counts()
+    found = (recipe.count, recipe.surface_count, parts["uniform"][0], parts["near"], recipe.near_stds)
+    frame = ((recipe.normalize, recipe.frame_size), pytest.approx(recipe.uniform_size), recipe.dtype)
+    assert (*found, *frame) == OCCUPANCY[name]
+
+
+@pytest.mark.parametrize("name", OCCUPANCY)
+def test_a_recipe_of_occupancy_survives_json(name: str) -> None:
+    recipe = occupancy_recipe(name).replace(count=12_345, padding=0.25)
+    assert OccupancyRecipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_another_frame_brings_the_box_that_holds_it() -> None:
+    sphere = occupancy_recipe("onet").replace(normalize="sphere")
+    assert (sphere.frame_size, sphere.uniform_size) == (1 / 1.03, pytest.approx(1.1))
+    assert occupancy_recipe("onet").replace(normalize="sphere", box_size=3).box_size == 3
+
+
+@pytest.mark.parametrize("overrides", [{"padding": -0.1}, {"padding": math.nan}, {"box_size": 0}, {"band_iso": 1}])
+def test_a_setting_of_occupancy_that_makes_no_sense_is_refused(overrides: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"recipe onet.*{next(iter(overrides))}"):
+        occupancy_recipe("onet").replace(**overrides)
+
+
+def test_an_unknown_recipe_of_occupancy_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'onet'"):
+        occupancy_recipe("onett")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 PROBED = 65536  # samples looked at a shape; rows are shuffled, so the first ones are a fair draw
 NEAR_PROBED = (512, 4096)  # samples and surface points compared each with each
@@ -42,6 +42,27 @@ def sdf_problems(row: Mapping[str, Any], *, exact: bool) -> list[str]:
             points, distances, surface, normals[: len(surface)], slack, exact=exact, closed=closed
         )
     if len(distances) >= 1000 and not (np.asarray(row["distances"]) < 0).any():
+        problems.append("no sample lies inside: nothing told inside from outside")
+    return problems
+
+
+def occupancy_problems(row: Mapping[str, Any], *, frame: Mapping[str, Any]) -> list[str]:
+    """One sentence for each law of occupancy that the record of a shape breaks.
+
+    `frame` is the recipe of the shard: its `normalize` and `frame_size` bound a closed shape, and nothing is inside
+    beyond them.
+    """
+    points, inside = np.asarray(row["points"][:PROBED]), np.asarray(row["inside"][:PROBED])
+    surface = np.asarray(row["surface_points"][: NEAR_PROBED[1]], dtype=np.float64)
+    normals = np.asarray(row["surface_normals"], dtype=np.float32)
+    problems = _frame_problems(row) + _normal_problems(normals)
+    problems += _twin_problems(points, inside)
+    if bool(row["watertight"]) and row["sign_method"] in SIGNS_OF_SURFACES:
+        beyond = int((_beyond(points.astype(np.float64), frame) & inside).sum())
+        if beyond:
+            problems.append(f"{beyond} points are inside and beyond the frame of the shape: labels or frame are wrong")
+        problems += _side_problems(points, inside, surface, normals[: len(surface)])
+    if len(inside) >= 1000 and not np.asarray(row["inside"]).any():
         problems.append("no sample lies inside: nothing told inside from outside")
     return problems
 
@@ -124,3 +145,46 @@ def _surface_problems(
     if closed and judged.sum() >= 20 and wrong > judged.sum() / 2:
         problems.append("signs and surface normals disagree: inside and outside are exchanged, or normals point inward")
     return problems
+
+
+def _twin_problems(points: Float[np.ndarray, "P 3"], inside: Bool[np.ndarray, " P"]) -> list[str]:
+    """A sentence if one and the same point is inside and outside: labels of points before they were rounded."""
+    order = np.lexsort(points.T)
+    twins = (points[order[1:]] == points[order[:-1]]).all(axis=1)
+    differ = int((twins & (inside[order[1:]] != inside[order[:-1]])).sum())
+    return [f"{differ} points are stored twice, once inside and once outside"] if differ else []
+
+
+def _beyond(points: Float[np.ndarray, "P 3"], frame: Mapping[str, Any]) -> Bool[np.ndarray, " P"]:
+    """Which points no shape in this frame can reach."""
+    size = float(frame.get("frame_size", np.inf)) * (1 + 1e-9)
+    if frame.get("normalize") in ("box", "diagonal"):
+        return (np.abs(points) > size / 2).any(axis=1)
+    if frame.get("normalize") in ("sphere", "centroid"):
+        return (points**2).sum(axis=1) > size**2
+    return np.zeros(len(points), dtype=bool)
+
+
+def _side_problems(
+    points: Float[np.ndarray, "P 3"],
+    inside: Bool[np.ndarray, " P"],
+    surface: Float[np.ndarray, "M 3"],
+    normals: Float[np.ndarray, "M 3"],
+) -> list[str]:
+    """A sentence if most labels are not on the side that the normal of the nearest known surface point has them.
+
+    Only points right above or below that point are judged. Through a plate thinner than its known points are apart the
+    nearest one may be of the far side, half of the time; so three quarters must be wrong.
+    """
+    points, inside = points[: NEAR_PROBED[0]].astype(np.float64), inside[: NEAR_PROBED[0]]
+    if not len(points) or not len(surface):
+        return []
+    apart_sq = (points**2).sum(1)[:, None] - 2 * points @ surface.T + (surface**2).sum(1)
+    nearest = np.argmin(apart_sq, axis=1)
+    away = points - surface[nearest]
+    height = np.einsum("ij,ij->i", away, normals[nearest])
+    judged = np.abs(height) > 0.95 * np.linalg.norm(away, axis=1)
+    wrong = int(((height < 0) != inside)[judged].sum())
+    if judged.sum() >= 20 and wrong > 0.75 * judged.sum():
+        return ["labels and surface normals disagree: inside and outside are exchanged, or normals point inward"]
+    return []

@@ -1,15 +1,15 @@
-"""Checking a shard or a dataset folder: what is damaged, missing, foreign, or cannot be a signed distance."""
+"""Checking a shard or a dataset folder: what is damaged, missing, foreign, or cannot be a distance or a label."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shapetool.data.laws import sdf_problems
+from shapetool.data.laws import occupancy_problems, sdf_problems
 from shapetool.data.layout import DIGEST, row_digest
 from shapetool.data.reading import MANIFEST, Dataset, folder_problems, shard_files
 from shapetool.data.shardfile import Shard, describe_shard
@@ -88,15 +88,15 @@ def _shard_findings(shard: Shard) -> Iterator[Finding | None]:
         yield Finding(where, "it carries no digests, so damage to names and settings cannot be seen. Make it again.")
     for shape_id in (name for name, times in Counter(shard.shape_ids).items() if times > 1):
         yield Finding(where, f"it holds {shape_id} more than once")
-    exact = json.loads(shard.attributes["recipe"]).get("backend") not in APPROXIMATE
+    recipe = json.loads(shard.attributes["recipe"])
     with Dataset(shard.path, [shard]) as dataset:
         for row, shape_id in enumerate(shard.shape_ids):
-            for problem in _row_problems(dataset, shard, row, exact):
+            for problem in _row_problems(dataset, shard, row, recipe):
                 yield Finding(where, problem, row, shape_id)
             yield None
 
 
-def _row_problems(dataset: Dataset, shard: Shard, row: int, exact: bool) -> list[str]:
+def _row_problems(dataset: Dataset, shard: Shard, row: int, recipe: Mapping[str, Any]) -> list[str]:
     """What is wrong with one shape of a shard."""
     try:
         values = dataset[row]
@@ -104,7 +104,9 @@ def _row_problems(dataset: Dataset, shard: Shard, row: int, exact: bool) -> list
         return [_without_path(str(error), shard.path)]
     if len(shard.row_digests) == len(shard.shape_ids) and row_digest(shard.kind, values) != shard.row_digests[row]:
         return ["its content does not match its sha256: it was damaged or edited. Make the shard again."]
-    return sdf_problems(values, exact=exact) if shard.kind == "sdf" else []
+    if shard.kind == "sdf":
+        return sdf_problems(values, exact=recipe.get("backend") not in APPROXIMATE)
+    return occupancy_problems(values, frame=recipe) if shard.kind == "occupancy" else []
 
 
 def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list[Finding]:

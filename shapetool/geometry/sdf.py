@@ -50,6 +50,9 @@ class SignedField:
             )
         self.sign_method: str = sign if sign != "auto" else "pseudonormal" if proved else "winding"
         self.warnings: tuple[str, ...] = tuple(warnings)
+        # Around a closed surface wound one way, winding numbers are whole, so only its faces part inside from outside.
+        whole = bool(surface["closed"] and surface["oriented"])
+        self.changes_at_surface: bool = whole and (proved or self.sign_method == "winding")
 
     def __call__(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         """The signed distance of each point."""

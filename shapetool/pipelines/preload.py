@@ -1,6 +1,15 @@
 """What the workers of each command import, as names alone: known before anything heavy is loaded."""
 
 PRELOAD: dict[str, tuple[str, ...]] = {
+    "sample-occupancy": (
+        "shapetool.data.shards",
+        "shapetool.geometry.backends",
+        "shapetool.geometry.frame",
+        "shapetool.geometry.inside",
+        "shapetool.pipelines.sample_occupancy",
+        "shapetool.sampling.occupancy",
+        "shapetool.sampling.seed",
+    ),
     "sample-sdf": (
         "shapetool.data.shards",
         "shapetool.geometry.backends",

@@ -5,17 +5,16 @@ are forked from a process that has them loaded.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shapetool.errors import MeshError
-from shapetool.geometry.suffixes import MESH_SUFFIXES
-from shapetool.geometry.wording import plural
 from shapetool.pipelines.preload import PRELOAD
+from shapetool.pipelines.sampling import collect_meshes, no_inside, notices, telling
 from shapetool.recipes import SdfRecipe, sdf_recipe
-from shapetool.runner.items import Collection, Item, collect
-from shapetool.runner.job import Event, Options, Record, Summary
+from shapetool.runner.items import Item
+from shapetool.runner.job import Options, Record, Summary
 from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 from shapetool.runner.warm import warm_up
@@ -41,8 +40,8 @@ def run(
     options = options or Options()
     job = SdfJob(sdf_recipe(recipe) if isinstance(recipe, str) else recipe, seed)
     warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
-    found = _collect(inputs, job)
-    return run_job(job, found.items, Path(out), _telling(options, _notices(job, found)))
+    found = collect_meshes(inputs, job.recipe)
+    return run_job(job, found.items, Path(out), telling(options, notices(job.recipe, found)))
 
 
 def plan(
@@ -60,46 +59,11 @@ def plan(
     """
     options = options or Options()
     job = SdfJob(recipe, seed)
-    found = _collect(inputs, job)
+    found = collect_meshes(inputs, job.recipe)
     would = preview(job, found.items, Path(out), options)
-    for text in _notices(job, found):
+    for text in notices(job.recipe, found):
         options.emit("notice", text=text)
     return would
-
-
-def _collect(inputs: Sequence[str | Path], job: "SdfJob") -> Collection:
-    if job.recipe.backend != "native":
-        from shapetool.geometry.backends import load_backend
-
-        load_backend(job.recipe.backend)
-    return collect([str(word) for word in inputs], MESH_SUFFIXES)
-
-
-def _notices(job: "SdfJob", found: Collection) -> list[str]:
-    """What the user should know of a run that is not refused."""
-    notices = []
-    if job.recipe.backend == "pysdf":
-        from shapetool.geometry.backends import APPROXIMATE
-
-        notices.append(APPROXIMATE)
-    if found.ignored:
-        notices.append(f"{plural(found.ignored, 'file')} passed over: no mesh by the suffix.")
-    return notices
-
-
-def _telling(options: Options, notices: list[str]) -> Options:
-    """`options`, with a listener that hears the notices once the run has begun, so that a refusal stays one line."""
-    tell = options.on_event
-    if tell is None:
-        return options
-
-    def listener(event: Event) -> None:
-        tell(event)
-        if event["event"] == "start":
-            for text in notices:
-                tell({"event": "notice", "text": text})
-
-    return replace(options, on_event=listener)
 
 
 @dataclass(frozen=True)
@@ -155,7 +119,7 @@ def sample_one(
     field = load_backend(recipe.backend)(unit, recipe.sign, threads)
     samples = sample_sdf(unit, field, recipe, shape_rng(seed, shape_id))
     if samples.inside_count == 0:
-        raise MeshError(_no_inside(path, recipe, field.sign_method))
+        raise MeshError(no_inside(path, recipe, field.sign_method))
     columns = {
         "shape_id": shape_id,
         "source": Path(path).name,
@@ -177,13 +141,3 @@ def sample_one(
         "inside_fraction": round(samples.inside_fraction, 6),
     }
     return Record(columns, facts)
-
-
-def _no_inside(path: str | Path, recipe: SdfRecipe, method: str) -> str:
-    others = " or ".join(f"--sign {sign}" for sign in ("parity", "winding") if sign != method)
-    more = f", or more points (--count is {recipe.count})" if recipe.count < 10_000 else ""
-    return (
-        f"{path}: expected some of the {recipe.count} points inside the surface, found none ({method} sign). "
-        "The mesh encloses nothing that this sign can tell: an open sheet, or every face twice. "
-        f"Close it, or try {others}{more}."
-    )

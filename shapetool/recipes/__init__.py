@@ -1,5 +1,6 @@
 """The recipes: every number of every sampling method, by name. Nothing heavy is imported here."""
 
+from shapetool.recipes.occupancy import BOX_SIZES, OCCUPANCY_RECIPES, OccupancyRecipe, occupancy_recipe
 from shapetool.recipes.sdf import SDF_RECIPES, SdfRecipe, sdf_recipe
 from shapetool.recipes.settings import (
     BACKENDS,
@@ -14,13 +15,17 @@ from shapetool.recipes.settings import (
 
 __all__ = [
     "BACKENDS",
+    "BOX_SIZES",
     "DTYPES",
     "FRAME_SIZES",
+    "OCCUPANCY_RECIPES",
     "REGIONS",
     "SDF_RECIPES",
     "SIGNS",
+    "OccupancyRecipe",
     "PointRecipe",
     "SdfRecipe",
+    "occupancy_recipe",
     "parse_settings",
     "sdf_recipe",
     "share_out",

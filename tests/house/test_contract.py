@@ -15,6 +15,11 @@ COMMANDS = {
         *("--item-timeout", "--max-failures", "--retry"),
         *("--count", "--surface-count", "--sign", "--backend", "--normalize", "--dtype"),
     },
+    "sample-occupancy": {
+        *("--seed", "--workers", "-j", "--device", "--recipe", "--shard", "--engine", "--overwrite", "--dry-run"),
+        *("--item-timeout", "--max-failures", "--retry", "--padding"),
+        *("--count", "--surface-count", "--sign", "--backend", "--normalize", "--dtype"),
+    },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},

@@ -1,0 +1,92 @@
+"""The options and the last line that the sampling commands have in common."""
+
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shapetool.cli import _report
+from shapetool.cli._progress import Progress
+from shapetool.errors import ConfigError
+from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SIGNS
+
+if TYPE_CHECKING:
+    from shapetool.runner.job import Summary
+    from shapetool.runner.preview import Preview
+
+SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+SurfaceCount = Annotated[
+    int | None, typer.Option(min=0, help="Surface points with normals a shape. Default: the recipe's.")
+]
+Sign = Annotated[
+    str | None,
+    typer.Option(metavar="|".join(SIGNS), help="What tells inside from outside. Default: auto."),
+]
+Backend = Annotated[
+    str | None, typer.Option(metavar="|".join(BACKENDS), help="What measures. Default: native, which is exact.")
+]
+Normalize = Annotated[
+    str | None, typer.Option(metavar="|".join(FRAME_SIZES), help="The unit frame. Default: the recipe's.")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(metavar="|".join(DTYPES), help="How numbers are stored. Default: the recipe's, mostly f32."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other number of the recipe: near_stds=0.05,0.01."),
+]
+ItemMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Give a mesh up that needs more memory, such as 8G. Default: a fair share of the machine."
+    ),
+]
+
+
+def ended(summary: "Summary", progress: Progress) -> int:
+    """The exit code of a run, after its last line is printed."""
+    progress.close()
+    if not progress.quiet:
+        _report.note(summary_line(summary))
+    return summary.exit_code
+
+
+def foreseen(would: "Preview") -> int:
+    """The exit code of a dry run, after what it found is printed."""
+    _report.data({"event": "dry-run", **asdict(would)})
+    if would.bytes > would.free:
+        _report.note(f"shapetool: {would.bytes} bytes would be written, and {would.free} are free.")
+    return _report.OK
+
+
+def summary_line(summary: "Summary") -> str:
+    """How a run ended, in one line."""
+    decided = sum(summary.counts.values())
+    parts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items()) if status != "ok")
+    ok = f"{summary.counts.get('ok', 0)} of {summary.total} shapes in {summary.out}"
+    if summary.stopped is not None:
+        why = "too many failed" if summary.stopped == "max-failures" else f"stopped by {summary.stopped}"
+        again = "run the same command again to go on"
+        return f"shapetool: {why} after {decided} of {summary.total} items; {again}. Report: {summary.report}"
+    if summary.shards == 0:
+        ok = f"nothing left to do: {ok}"
+    timed = f" in {summary.seconds:.1f} s" if summary.shards else ""
+    return f"shapetool: {ok}{timed}{', ' + parts if parts else ''}. Report: {summary.report}"
+
+
+def read_size(text: str | None) -> int | None:
+    """A number of bytes from words such as 800M or 8G.
+
+    Raises:
+        ConfigError: it cannot be read, or is not above 0.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    size = int(float(match[1]) * SIZE_UNITS[match[2].upper()]) if match else 0
+    if size <= 0:
+        raise ConfigError(f"--item-memory {text}: expected a size such as 800M or 8G.")
+    return size

@@ -1,0 +1,144 @@
+"""`shapetool sample-occupancy` as Python: meshes in, points with their inside out.
+
+The numerical modules are imported where they are used: the parent process of a run only hands out work, and its workers
+are forked from a process that has them loaded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapetool.errors import MeshError
+from shapetool.pipelines.preload import PRELOAD
+from shapetool.pipelines.sampling import collect_meshes, no_inside, notices, telling
+from shapetool.recipes import OccupancyRecipe, occupancy_recipe
+from shapetool.runner.items import Item
+from shapetool.runner.job import Options, Record, Summary
+from shapetool.runner.preview import Preview, preview
+from shapetool.runner.run import run_job
+from shapetool.runner.warm import warm_up
+
+
+def run(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    recipe: OccupancyRecipe | str = "onet",
+    *,
+    seed: int = 0,
+    options: Options | None = None,
+) -> Summary:
+    """How the run ended, after `out` (a `.h5` file or a dataset folder) holds the samples of every mesh in `inputs`.
+
+    A mesh that cannot be used costs only itself: its line in the report says why. A rerun does what is missing.
+
+    Raises:
+        ConfigError: no input, an unknown recipe, a library that is not installed, or an `out` made with other settings.
+        DataError: state of an earlier run is damaged.
+        OSError: the disk is full or fails.
+    """
+    options = options or Options()
+    job = OccupancyJob(occupancy_recipe(recipe) if isinstance(recipe, str) else recipe, seed)
+    warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
+    found = collect_meshes(inputs, job.recipe)
+    return run_job(job, found.items, Path(out), telling(options, notices(job.recipe, found)))
+
+
+def plan(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    recipe: OccupancyRecipe,
+    *,
+    seed: int = 0,
+    options: Options | None = None,
+) -> Preview:
+    """What `run` would do, with nothing written.
+
+    Raises:
+        ConfigError: as `run` does.
+    """
+    options = options or Options()
+    job = OccupancyJob(recipe, seed)
+    found = collect_meshes(inputs, job.recipe)
+    would = preview(job, found.items, Path(out), options)
+    for text in notices(job.recipe, found):
+        options.emit("notice", text=text)
+    return would
+
+
+@dataclass(frozen=True)
+class OccupancyJob:
+    """Samples one mesh by a recipe, for the runner."""
+
+    recipe: OccupancyRecipe
+    seed: int = 0
+    kind: str = "occupancy"
+    preload: tuple[str, ...] = PRELOAD["sample-occupancy"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The recipe with every number, as JSON."""
+        return self.recipe.to_dict()
+
+    @property
+    def bytes_per_shape(self) -> int:
+        """The size of one record in a shard, but for its names."""
+        number = 2 if self.recipe.dtype == "f16" else 4
+        return self.recipe.count * (3 * number + 1) + self.recipe.surface_count * 24
+
+    def __call__(self, item: Item, threads: int) -> Record:
+        """The record of one item."""
+        made = sample_one(item.path, self.recipe, self.seed, item.id, root=item.root, threads=threads)
+        return Record({**made.columns, "source": item.source}, made.facts)
+
+
+def sample_one(
+    path: str | Path,
+    recipe: OccupancyRecipe,
+    seed: int,
+    shape_id: str,
+    *,
+    root: Path | None = None,
+    threads: int | None = None,
+) -> Record:
+    """The record of one mesh file: a function of the file, the recipe, the seed and the id alone.
+
+    Raises:
+        MeshError: the file holds no usable mesh, or nothing tells its inside from its outside.
+        ConfigError: the recipe asks for a library that is not installed.
+    """
+    from shapetool.geometry.backends import load_backend
+    from shapetool.geometry.frame import fit
+    from shapetool.geometry.inside import InsideTest
+    from shapetool.geometry.mesh import load_mesh
+    from shapetool.sampling.occupancy import sample_occupancy
+    from shapetool.sampling.seed import shape_rng
+
+    mesh = load_mesh(path, root=root)
+    frame = fit(mesh, recipe.normalize, recipe.frame_size)
+    unit = frame.apply_mesh(mesh)
+    test = InsideTest(unit, recipe.sign, threads, load_backend(recipe.backend))
+    samples = sample_occupancy(unit, test, recipe, shape_rng(seed, shape_id))
+    if samples.inside_count == 0:
+        raise MeshError(no_inside(path, recipe, test.sign_method))
+    columns = {
+        "shape_id": shape_id,
+        "source": Path(path).name,
+        "scale": frame.scale,
+        "offset": frame.offset,
+        "watertight": test.watertight,
+        "sign_method": test.sign_method,
+        "points": samples.points,
+        "inside": samples.inside,
+        "surface_points": samples.surface_points,
+        "surface_normals": samples.surface_normals,
+    }
+    facts = {
+        "n_vertices": len(mesh.vertices),
+        "n_faces": len(mesh.faces),
+        "watertight": bool(test.watertight),
+        "warnings": [*mesh.warnings, *test.warnings, *samples.warnings],
+        "sign_method": test.sign_method,
+        "inside_fraction": round(samples.inside_fraction, 6),
+    }
+    return Record(columns, facts)

@@ -68,6 +68,12 @@ class Progress:
     def _on_notice(self, event: dict[str, Any]) -> None:
         self.say(event["text"])
 
+    def _on_step(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if self.verbose or now - self.last >= EVERY_SECONDS:
+            self.last = now
+            self.say(f"{event['done']}/{event['total']} shapes")
+
     def _on_tick(self, event: dict[str, Any]) -> None:
         now = time.monotonic()
         if self._bar is None and now - self.last >= EVERY_SECONDS:

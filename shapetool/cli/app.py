@@ -11,6 +11,7 @@ from types import FrameType
 import typer
 
 from shapetool.cli import _options, _report
+from shapetool.cli.convert import convert
 from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
@@ -51,6 +52,7 @@ app.command("info")(info)
 app.command("verify")(verify)
 app.command("merge")(merge)
 app.command("split")(split)
+app.command("convert")(convert)
 
 
 @contextmanager

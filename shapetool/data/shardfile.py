@@ -121,7 +121,7 @@ def _check_attributes(attributes: dict[str, Any], path: Path) -> None:
 def _check_column(file: h5py.File, column: Column, path: Path) -> tuple[str, list[int]]:
     """Type and shape of a column, after it has been seen to lie whole inside this file."""
     where = f"{path}, {column.name}"
-    dataset = _inside(file, column.name, where)
+    dataset = inside_file(file, column.name, where)
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
     if not (is_text if column.is_text else dataset.dtype in [np.dtype(name) for name in column.types]):
         raise DataError(f"{where}: expected {' or '.join(column.types)}, found {dataset.dtype}.")
@@ -134,7 +134,7 @@ def _check_column(file: h5py.File, column: Column, path: Path) -> tuple[str, lis
     return ("text" if column.is_text else dataset.dtype.str), list(shape)
 
 
-def _inside(file: h5py.File, name: str, where: str) -> h5py.Dataset:
+def inside_file(file: h5py.File, name: str, where: str) -> h5py.Dataset:
     """The dataset of this name; DataError where its bytes would come from outside the file or need foreign code."""
     link = file.get(name, getlink=True)
     if link is None:
@@ -166,5 +166,5 @@ def _row_digests(file: h5py.File, path: Path) -> tuple[str, ...]:
     """The digest of each row, or nothing in a file that carries none."""
     if ROW_DIGESTS not in file:
         return ()
-    dataset = _inside(file, ROW_DIGESTS, f"{path}, {ROW_DIGESTS}")
+    dataset = inside_file(file, ROW_DIGESTS, f"{path}, {ROW_DIGESTS}")
     return tuple(dataset.asstr()[...].tolist())

@@ -16,7 +16,8 @@ from shapetool.data.shardfile import Shard, describe_shard
 from shapetool.errors import DataError
 
 REPORT = "report.jsonl"
-APPROXIMATE = ("pysdf",)  # backends whose distances are not exact; the laws of distances are not asked of them
+# Backends whose distances are not exact, and files of others: the laws of distances are not asked of them.
+APPROXIMATE = ("pysdf", "imported")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,15 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.sampling.sdf",
         "shapetool.sampling.seed",
     ),
+    "convert": (
+        "shapetool.data.formats.deepsdf",
+        "shapetool.data.formats.disn",
+        "shapetool.data.formats.onet",
+        "shapetool.data.formats.vecset",
+        "shapetool.data.shards",
+        "shapetool.pipelines.convert",
+        "shapetool.sampling.seed",
+    ),
 }
 
 # No key of the above: the command has workers only where it must compare meshes, and asks for them then.

@@ -21,6 +21,7 @@ COMMANDS = {
         *("--count", "--surface-count", "--sign", "--backend", "--normalize", "--dtype"),
     },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
+    "convert": {"--to", "--from", "--split", "--seed", "--workers", "--overwrite", "--dry-run", "--item-timeout"},
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": set(),

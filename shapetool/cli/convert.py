@@ -1,0 +1,110 @@
+"""`shapetool convert IN OUT --to F`: shards to the layouts of other people's training code, and those to shards."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shapetool.cli import _options, _report
+from shapetool.cli._progress import Progress
+from shapetool.cli.sample_sdf import summary_line
+from shapetool.data.formats import FORMATS
+from shapetool.geometry.wording import plural
+
+if TYPE_CHECKING:
+    from shapetool.pipelines.convert import Conversion, Exported
+
+LAYOUTS = "|".join(("shards", *FORMATS))
+
+
+def convert(
+    source: Annotated[Path, _options.place("IN", "Shards (a file or folder), or a folder in one of the layouts.")],
+    out: Annotated[Path, _options.place("OUT", "A folder; where shards are made, OUT.h5 makes one file.")],
+    to: Annotated[str, typer.Option("--to", metavar=LAYOUTS, help="The layout to write.", show_default=False)],
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar=LAYOUTS,
+            help="The layout of IN. Default: what its files say.",
+            envvar="SHAPETOOL_CONVERT_FROM",
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            readable=False,
+            help="A folder with train.lst, val.lst, test.lst of shape ids. Default: all for training.",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Points a shape in shards. Default: as many as every shape has.")
+    ] = None,
+    surface_count: Annotated[
+        int | None, typer.Option(min=0, help="Surface points a shape in shards. Default: as many as every shape has.")
+    ] = None,
+    seed: _options.Seed = 0,
+    workers: _options.Workers = None,
+    shard: _options.Shard = None,
+    overwrite: _options.Overwrite = False,
+    dry_run: _options.DryRun = False,
+    item_timeout: _options.ItemTimeout = 600.0,
+    max_failures: _options.MaxFailures = None,
+    retry: _options.Retry = None,
+    json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
+    config: _options.Config = None,
+    version: _options.Version = False,
+) -> int:
+    """Convert shards to the files that other training code reads, or such files to shards."""
+    from shapetool.pipelines.convert import Conversion
+    from shapetool.runner.job import Options
+    from shapetool.runner.parts import read_part
+
+    with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
+        options = Options(
+            workers=workers,
+            shard=read_part(shard, os.environ) if to == "shards" else None,
+            overwrite=overwrite,
+            item_timeout=item_timeout,
+            max_failures=max_failures,
+            retry=retry,
+            on_event=progress,
+        )
+        conversion = Conversion(to, from_, count, surface_count, split, seed, options)
+        return _run(source, out, conversion, progress, dry_run=dry_run)
+
+
+def _run(source: Path, out: Path, conversion: "Conversion", progress: Progress, *, dry_run: bool) -> int:
+    from shapetool.pipelines import convert as pipeline
+
+    if dry_run:
+        would = pipeline.plan(source, out, conversion)
+        _report.data({"event": "dry-run", **asdict(would)})
+        return _report.OK
+    ended = pipeline.run(source, out, conversion)
+    progress.close()
+    if isinstance(ended, pipeline.Exported):
+        return _show_export(ended, progress)
+    if not progress.quiet:
+        _report.note(summary_line(ended))
+    return ended.exit_code
+
+
+def _show_export(ended: "Exported", progress: Progress) -> int:
+    """The exit code of an export, after what it did was said."""
+    for text in ended.problems:
+        _report.note(text)
+    if progress.json:
+        _report.data({"event": "end", **asdict(ended)})
+    if not progress.quiet:
+        for text in ended.notices:
+            _report.note(text)
+        there = f", {ended.kept} were there" if ended.kept else ""
+        refused = f", {len(ended.problems)} refused" if ended.problems else ""
+        _report.note(f"shapetool: {plural(ended.written, 'shape')} written to {ended.out}{there}{refused}.")
+    return ended.exit_code

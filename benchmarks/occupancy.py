@@ -6,8 +6,8 @@ Every number is the median over the runs of seconds for building and asking toge
 follow one another on one mesh, so that a slow spell of the machine hits all of them. Points are ONet's: uniform in
 [-0.55, 0.55]^3 about a mesh with longest edge 1, rounded to float16. Peers get arrays ready in the form they want;
 conversions are not timed. Each waits a moment and is called twice in a row, and the second call counts: nobody then
-pays for the memory that the one before gave back, nor shares the cores with its threads. trimesh asks embree through embreex; libigl sums the fast winding number. A peer that is not
-installed is left out.
+pays for the memory that the one before gave back, nor shares the cores with its threads. trimesh asks embree through
+embreex; libigl sums the fast winding number. A peer that is not installed is left out.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import typer
 
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import Progress
-from shapetool.cli.sample_sdf import summary_line
+from shapetool.cli._sampling import summary_line
 from shapetool.data.formats import FORMATS
 from shapetool.geometry.wording import plural
 

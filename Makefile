@@ -59,6 +59,7 @@ test: lint $(PYSDF)
 bench: $(PEERS)
 	mkdir -p bench-results
 	$(BIN)/python benchmarks/sdf.py --data $(DATA) --runs $(RUNS) --json bench-results/sdf.json
+	$(BIN)/python benchmarks/occupancy.py --data $(DATA) --runs $(RUNS) --json bench-results/occupancy.json
 	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
 
 clean:

@@ -16,17 +16,19 @@ COARSEST = 16  # cells along the longest edge of the box at the first level
 FINEST = 128
 # A level is worth its distances when it asks for so many of them a point that is left to decide.
 WORTH = 0.7
+NEAR_ORIGIN = 1e-4  # the least extent, in distances from the origin, at which rounding stays far below the slack
 SLACK = 1e-6  # of a cell and of the box: rounding of distances and of cell borders is a billion times smaller
 
 
 class InsideTest:
     """A mesh as a predicate of points: (P, 3) to bool (P,), true where `SignedField` is negative.
 
-    Across no surface, nothing goes in or out. If the cell of a lattice is no nearer to the surface at its centre than
-    half of its diagonal, all of it lies on the side of its centre; so one distance decides the points of a cell, and
-    outside the box of the mesh none is needed. Cells that stay in doubt are halved while that costs less than asking
-    for each of their points. This holds where the sign changes at the surface only: on closed, oriented meshes with
-    pseudonormals that are proved or with the winding number. Elsewhere every point is asked for its signed distance.
+    Without crossing the surface, nothing goes in or out. The ball about the centre of a cell that just reaches the
+    surface lies on the side of its centre; so one distance decides the points of a cell in that ball, which are all of
+    them where it is longer than half of the diagonal, and outside the box of the mesh none is needed. Cells with points
+    that stay in doubt are halved while that costs less than asking for each of these points. This holds where the sign
+    changes at the surface only: on closed, oriented meshes with pseudonormals that are proved or with the winding
+    number. Elsewhere every point is asked for its signed distance.
 
     Raises:
         ConfigError: unknown or not yet available sign method.
@@ -54,7 +56,9 @@ class InsideTest:
         """Whether each point is inside; a point on the surface itself is not."""
         points = finite_points(points)
         extent = float((self._high - self._low).max())
-        if not self._by_cells or not 0 < extent < np.inf:
+        # Far from the origin, rounding would reach the slack of the cells.
+        far = float(max(np.abs(self._low).max(), np.abs(self._high).max()))
+        if not self._by_cells or not 0 < far * NEAR_ORIGIN <= extent < np.inf:
             return self._field(points) < 0
         return self._decide(points, extent)
 
@@ -72,26 +76,29 @@ class InsideTest:
             cells = np.flatnonzero(occupied)
             if len(cells) > WORTH * len(left):
                 break
-            side = np.zeros(across**3, dtype=np.int8)
-            side[cells] = self._sides(cells, across, low, finest * halvings)
-            found = side[key]
-            inside[left[found < 0]] = True
-            doubtful = np.flatnonzero(found == 0)
+            size = finest * halvings
+            distances = np.zeros(across**3)
+            distances[cells] = self._centre_distances(cells, across, low, size)
+            found = distances[key]
+            doubtful = np.flatnonzero(np.abs(found) <= size * (np.sqrt(3) / 2 + SLACK))
+            away = [
+                points[left[doubtful], k] - low[k] - (place[k][doubtful] // halvings + 0.5) * size for k in range(3)
+            ]
+            walked = np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2)
+            doubtful = doubtful[walked >= np.abs(found[doubtful]) - SLACK * size]
+            inside[left] = found < 0  # what is in doubt is written over
             left, place = left[doubtful], [axis[doubtful] for axis in place]
             halvings //= 2
         if len(left):
             inside[left] = self._field(points[left]) < 0
         return inside
 
-    def _sides(
+    def _centre_distances(
         self, cells: Int[np.ndarray, " C"], across: int, low: Float[np.ndarray, "3"], size: float
-    ) -> Int[np.ndarray, " C"]:
-        """-1 for cells that are inside altogether, 1 for those outside, 0 where the surface may pass."""
+    ) -> Float[np.ndarray, " C"]:
+        """The signed distance of the centre of each cell."""
         place = np.stack(np.unravel_index(cells, (across, across, across)), axis=1)
-        distances = self._field(low + (place + 0.5) * size)
-        sure = np.abs(distances) > size * (np.sqrt(3) / 2 + SLACK)
-        sides: Int[np.ndarray, " C"] = np.where(sure, np.sign(distances), 0).astype(np.int8)
-        return sides
+        return self._field(low + (place + 0.5) * size)
 
 
 def _places(

@@ -261,7 +261,7 @@ def _export(source: Path, out: Path, conversion: Conversion) -> Exported:
     Raises:
         ConfigError: `out` is a file or holds something else.
     """
-    from shapetool.data.atomic import write_whole
+    from shapetool.data.atomic import remove_leftovers, write_whole
     from shapetool.data.formats import load_format
     from shapetool.data.formats.splits import read_splits
 
@@ -275,6 +275,8 @@ def _export(source: Path, out: Path, conversion: Conversion) -> Exported:
             _kept(dataset, out, conversion)
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / MARK, to_json_line(_origin(dataset, conversion)))
+        for folder in {path.parent for shape_id in dataset.shape_ids for path in module.files(out, shape_id)}:
+            remove_leftovers(folder)
         written, kept, problems = 0, 0, []
         for done, shape_id in enumerate(dataset.shape_ids, 1):
             if module.files(out, shape_id)[-1].exists():

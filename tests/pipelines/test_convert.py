@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shapetool.cli.app import main
+from shapetool.data.atomic import beside
 from shapetool.data.formats import FORMATS, load_format
 from shapetool.data.shards import build_shard, open_dataset, publish
 from tests.data.formats.foreign import by_point, sphere_row
@@ -123,6 +124,21 @@ def test_an_export_goes_on_where_it_stopped_and_is_replaced_only_when_asked(tmp_
     assert content(out) == before
     assert main(["convert", str(other), str(out), "--to", "onet", "--overwrite"]) == 0
     assert content(out)["chair/a/points.npz"] != before["chair/a/points.npz"]
+
+
+def test_a_killed_export_leaves_nothing_when_it_is_run_again(tmp_path):
+    source, out = shards(tmp_path / "in.h5", "sdf"), tmp_path / "out"
+    assert main(["convert", str(source), str(out), "--to", "disn"]) == 0
+    before, place = content(out), out / "SDF_v1" / "chair" / "a" / "ori_sample.h5"
+    child = os.fork()
+    if not child:
+        beside(place).write_bytes(b"half")
+        os._exit(0)
+    os.waitpid(child, 0)
+    place.unlink()
+    assert content(out) != before
+    assert main(["convert", str(source), str(out), "--to", "disn"]) == 0
+    assert content(out) == before
 
 
 def test_a_folder_of_something_else_is_not_written_to(tmp_path, capsys):

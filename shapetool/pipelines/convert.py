@@ -6,7 +6,7 @@ The numerical modules are imported where they are used, as in `sample_sdf`.
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,30 +268,29 @@ def _export(source: Path, out: Path, conversion: Conversion) -> Exported:
     module, options = load_format(conversion.to), conversion.options
     with _opened(source, conversion.to) as dataset, writable(out):
         splits = read_splits(conversion.split, dataset.shape_ids)
-        _check_places(module.files, dataset, out)
+        places = _places(dataset, out, conversion)
         if options.overwrite:
-            _remove(module.files, dataset, out)
+            _remove(places, out)
         else:
             _kept(dataset, out, conversion)
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / MARK, to_json_line(_origin(dataset, conversion)))
-        for folder in {path.parent for shape_id in dataset.shape_ids for path in module.files(out, shape_id)}:
+        for folder in {path.parent for paths in places.values() for path in paths}:
             remove_leftovers(folder)
-        written, kept, problems = 0, 0, []
+        written, kept, problems = 0, 0, {}
         for done, shape_id in enumerate(dataset.shape_ids, 1):
-            if module.files(out, shape_id)[-1].exists():
+            if places[shape_id][-1].exists():
                 kept += 1
                 continue
             try:
                 module.write(out, dataset[done - 1])
                 written += 1
             except DataError as error:
-                problems.append(str(error))
+                problems[shape_id] = str(error)
             options.emit("step", done=done, total=len(dataset))
-        refused = {shape_id for shape_id in dataset.shape_ids if not module.files(out, shape_id)[-1].exists()}
-        listed = {split: [name for name in ids if name not in refused] for split, ids in splits.items()}
+        listed = {split: [name for name in ids if name not in problems] for split, ids in splits.items()}
         module.finish(out, listed, source)
-        return Exported(out, written, kept, tuple(problems), _notices(dataset, conversion))
+        return Exported(out, written, kept, tuple(problems.values()), _notices(dataset, conversion))
 
 
 def _origin(dataset: "Dataset", conversion: Conversion) -> dict[str, Any]:
@@ -305,7 +304,6 @@ def _kept(dataset: "Dataset", out: Path, conversion: Conversion) -> int:
     Raises:
         ConfigError: `out` holds something else.
     """
-    from shapetool.data.formats import load_format
 
     if not out.exists():
         return 0
@@ -319,27 +317,35 @@ def _kept(dataset: "Dataset", out: Path, conversion: Conversion) -> int:
         before = None
     if before != _origin(dataset, conversion):
         raise ConfigError(f"{out}: holds something else than this conversion. Use --overwrite, or choose another OUT.")
-    files = load_format(conversion.to).files
-    return sum(files(out, shape_id)[-1].exists() for shape_id in dataset.shape_ids)
+    return sum(paths[-1].exists() for paths in _places(dataset, out, conversion).values())
 
 
-def _check_places(files: Callable[[Path, str], Sequence[Path]], dataset: "Dataset", out: Path) -> None:
-    """None if every shape has files of its own below `out`.
+def _places(dataset: "Dataset", out: Path, conversion: Conversion) -> dict[str, list[Path]]:
+    """The files of every shape, the main one last; no two shapes share one.
 
     Raises:
         DataError: an id leads elsewhere, or two lead to one place.
     """
+    from shapetool.data.formats import load_format
+
+    files = load_format(conversion.to).files
+    places = {shape_id: files(out, shape_id) for shape_id in dataset.shape_ids}
     owner: dict[Path, str] = {}
-    for shape_id in dataset.shape_ids:
-        other = owner.setdefault(files(out, shape_id)[-1], shape_id)
+    for shape_id, paths in places.items():
+        other = owner.setdefault(paths[-1], shape_id)
         if other != shape_id:
             raise DataError(f"{dataset.path}: the ids {other} and {shape_id} lead to one file. Rename one.")
+    return places
 
 
-def _remove(files: Callable[[Path, str], Sequence[Path]], dataset: "Dataset", out: Path) -> None:
-    """Nothing; removes the files of these shapes, the main one first, so that none counts as complete."""
+def _remove(places: Mapping[str, Sequence[Path]], out: Path) -> None:
+    """Nothing; removes the files of these shapes, the main one first, so that none counts as complete.
+
+    Raises:
+        ConfigError: `out` is a file.
+    """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: expected a folder to write to, found a file. Choose another name.")
-    for shape_id in dataset.shape_ids:
-        for path in reversed(files(out, shape_id)):
+    for paths in places.values():
+        for path in reversed(paths):
             path.unlink(missing_ok=True)

@@ -13,18 +13,24 @@ RUNS ?= 5
 INSTALLED := $(VENV)/.installed
 PYSDF := $(VENV)/.pysdf
 PEERS := $(VENV)/.peers
+MODULES := $(VENV)/.modules
 NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint bench clean
+.PHONY: FORCE setup demo test lint bench clean
 
 setup: $(INSTALLED)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+# An editable install knows the modules by name: one that came, went or became a package is told to it.
+$(MODULES): FORCE | $(BIN)/python
+	@find shapetool -name '*.py' | LC_ALL=C sort > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 # Built in this environment rather than in one of its own, so that a changed kernel compiles in seconds, not minutes.
-$(INSTALLED): pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
+$(INSTALLED): pyproject.toml constraints.txt $(NATIVE) $(MODULES) | $(BIN)/python
 	$(PIP) 'scikit-build-core>=0.10' 'nanobind>=2.4' cmake ninja
 	$(PIP) --no-build-isolation -e '.[dev]'
 	@touch $@

@@ -141,6 +141,15 @@ class Kernel {
         return pseudonormals_hold(*scene_, thread_count(threads));
     }
 
+    nb::object intersecting_pairs(int threads) {
+        std::vector<int64_t> pairs;
+        {
+            nb::gil_scoped_release release;
+            pairs = list_intersections(*scene_, thread_count(threads));
+        }
+        return nb::cast(copied(pairs));
+    }
+
     nb::dict topology(bool intersections, int threads) {
         {
             nb::gil_scoped_release release;
@@ -215,5 +224,6 @@ NB_MODULE(_kernel, m) {
         .def("any_hits", &Kernel::any_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("all_hits", &Kernel::all_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("pseudonormals_hold", &Kernel::pseudonormals, nb::arg("threads") = 0)
+        .def("intersecting_pairs", &Kernel::intersecting_pairs, nb::arg("threads") = 0)
         .def("topology", &Kernel::topology, nb::arg("intersections") = false, nb::arg("threads") = 0);
 }

@@ -212,7 +212,8 @@ struct Functions {
     // Every crossing of ray i to out[start[i]] and on, as many as count_hits found; in no order.
     void (*all_hits)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end,
                      const int64_t *start, Hit *out);
-    int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, int64_t stop_after);
+    // Counts pairs until `stop_after`; writes them behind each other to the last argument, unless it is null.
+    int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, int64_t stop_after, std::vector<int64_t> *);
 };
 
 const Functions &functions();              // the best the machine can run

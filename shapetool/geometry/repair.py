@@ -1,0 +1,205 @@
+"""Any triangles to a closed, oriented surface that does not meet itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from shapetool.errors import ConfigError, MeshError
+from shapetool.geometry.deviation import Deviation, deviation
+from shapetool.geometry.dual import boundary_of
+from shapetool.geometry.flood import Lattice, Regions, distances_near, lattice_around, regions_of, sink
+from shapetool.geometry.kernel import kernel_of
+from shapetool.geometry.mesh import Mesh
+from shapetool.geometry.pullback import SLIDES, STAND_OFF, moved, targets
+from shapetool.geometry.topology import Topology, analyse
+
+RESOLUTION = 256
+GAP_CELLS = 2.0
+# Every point has a node within half a cell's diagonal, so at this level no sheet falls through the lattice.
+_LEVEL = 0.87
+# A surface of less mean thickness, in cells, is taken for sheets that became plates.
+_PLATE = 0.2
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What a repair did."""
+
+    method: str  # "kept": the input was closed, oriented and free of self-intersections already; or "rebuilt"
+    euler: int
+    components: int
+    volume_before: float
+    volume_after: float
+    cavities: int  # enclosed spaces that were found empty, filled unless they were to be kept
+    solid: bool  # it encloses space of its own; False for sheets, which became thin plates
+    held_back: int  # vertices that could not go all the way to the input
+    deviation: Deviation
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RepairRecipe:
+    """How a surface is rebuilt.
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+
+    resolution: int = RESOLUTION  # cells along the longest side
+    gap: float | None = None  # openings narrower than this share of the longest side are closed; None: two cells
+    keep_cavities: bool = False
+    force: bool = False  # rebuild what is sound already
+    sheets: bool = True  # thin plates from what encloses nothing; False: refuse it
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if not 8 <= self.resolution <= 1024:
+            raise ConfigError(f"resolution is {self.resolution}; expected 8 to 1024 cells along the longest side.")
+        if self.gap is not None and not 0 < self.gap <= 0.5:
+            raise ConfigError(f"gap is {self.gap}; expected a share of the longest side, above 0 and at most 0.5.")
+
+    @property
+    def gap_cells(self) -> float:
+        """The gap in cells."""
+        return GAP_CELLS if self.gap is None else self.gap * self.resolution
+
+
+def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None = None) -> tuple[Mesh, RepairReport]:
+    """A closed, oriented surface that does not meet itself, on the outside of the input, and what was done.
+
+    An input that is so already comes back as it is, unless the recipe forces it. Else space is flooded from outside
+    through the nodes of a lattice that keep (gap + cell) / 2 from the input, which cannot pass an opening narrower than
+    the gap; the flood is let down to just above the input; its shore, a manifold by construction, is pulled onto the
+    closest points of the input, each vertex along its line of closest approach, which do not cross; and vertices whose
+    faces would meet go back.
+
+    Raises:
+        MeshError: no face or no extent; nothing enclosed and sheets not wanted; or no surface free of
+            self-intersections at this resolution.
+    Source: Huang, Zhou, Guibas, "ManifoldPlus", 2020, for flooding and projecting; the manifold extraction, the
+        stand-off that keeps both sides of a sheet, and the way back are different.
+    """
+    recipe = recipe or RepairRecipe()
+    used = threads or 0
+    if not len(mesh.faces) or not (np.ptp(mesh.bounds, axis=0) > 0).any():
+        raise MeshError("expected a surface with some extent, found none.")
+    before = analyse(mesh, threads)
+    if not recipe.force and _is_sound(before):
+        return mesh, _report_kept(mesh, before)
+    inner, frame = _unit(mesh)
+    lattice, outside, distances, regions = _flooded(inner, recipe, used)
+    cavities = _cavities(inner, lattice, regions)
+    if recipe.keep_cavities and cavities.any():
+        outside |= regions.nodes_of(cavities)
+    outside = sink(outside, distances, _LEVEL)
+    rebuilt, held_back = _pulled(inner, lattice, outside, distances, used)
+    result = Mesh(rebuilt.vertices * frame[1] + frame[0], rebuilt.faces)
+    after = analyse(result, threads)
+    if not _is_sound(after):
+        raise MeshError(
+            f"no surface free of self-intersections at resolution {recipe.resolution}: "
+            f"{after.intersecting_pairs} pairs of faces meet. Try --resolution {2 * recipe.resolution}."
+        )
+    solid = 2 * after.volume > _PLATE * lattice.step * frame[1] * after.area
+    hint = "" if solid else _what_would_hold(inner, recipe, used)
+    if not (solid or recipe.sheets):
+        raise MeshError(f"expected a surface around some space, but outside reaches everywhere. {hint}")
+    report = RepairReport(
+        method="rebuilt",
+        euler=_euler(result),
+        components=after.components,
+        volume_before=mesh.volume,
+        volume_after=after.volume,
+        cavities=int(cavities.sum()),
+        solid=solid,
+        held_back=held_back,
+        deviation=deviation(mesh, result, lambda p: _shown((p - frame[0]) / frame[1], lattice, outside), used),
+        warnings=() if solid else (f"nothing is enclosed: sheets became plates {2 * STAND_OFF:g} cells thick. {hint}",),
+    )
+    return result, report
+
+
+def _is_sound(found: Topology) -> bool:
+    """Closed, oriented, manifold, positive, and meeting itself nowhere."""
+    whole = found.watertight and found.oriented and found.manifold and found.volume > 0
+    return whole and not (found.self_intersecting or found.folded_edges or found.degenerate_faces)
+
+
+def _euler(mesh: Mesh) -> int:
+    """V - E + F of a closed mesh."""
+    return len(np.unique(mesh.faces)) - len(mesh.faces) // 2
+
+
+def _report_kept(mesh: Mesh, found: Topology) -> RepairReport:
+    none = Deviation(0.0, 0.0, 0.0, 0.0)
+    return RepairReport("kept", _euler(mesh), found.components, found.volume, found.volume, 0, True, 0, none, ())
+
+
+def _unit(mesh: Mesh) -> tuple[Mesh, tuple[Float[np.ndarray, "3"], float]]:
+    """The mesh about the origin with a longest side of one, and the middle and side it had."""
+    low, high = mesh.bounds
+    middle, side = low / 2 + high / 2, float((high - low).max())
+    return Mesh((mesh.vertices - middle) / side, mesh.faces), (middle, side)
+
+
+def _flooded(
+    mesh: Mesh, recipe: RepairRecipe, threads: int
+) -> tuple[Lattice, Bool[np.ndarray, "X Y Z"], Float[np.ndarray, "X Y Z"], Regions]:
+    """The lattice, the nodes that the flood reaches, the distances in cells near the mesh, and all free pieces."""
+    level = max(_LEVEL, (recipe.gap_cells + 1) / 2)
+    lattice = lattice_around(mesh, recipe.resolution, level)
+    distances = distances_near(mesh, lattice, level + 1, threads)
+    regions = regions_of(distances > level)
+    chosen = np.zeros(regions.count, bool)
+    chosen[0] = True
+    return lattice, regions.nodes_of(chosen), distances, regions
+
+
+def _cavities(mesh: Mesh, lattice: Lattice, regions: Regions) -> Bool[np.ndarray, " K"]:
+    """Which pieces are enclosed and empty: the surface winds around them less than half."""
+    winding = kernel_of(mesh).winding(lattice.points(regions.samples()), "fast")
+    return (np.arange(regions.count) > 0) & (np.abs(winding) < 0.5)
+
+
+def _what_would_hold(mesh: Mesh, recipe: RepairRecipe, threads: int) -> str:
+    """What to do about a surface that encloses nothing: the gap and the resolution that would, if any."""
+    resolution = recipe.resolution // 2
+    while resolution >= 8:
+        regions = _flooded(mesh, RepairRecipe(resolution), threads)[3]
+        if regions.count > 1:
+            gap = GAP_CELLS / resolution
+            return f"It would enclose space with --gap {gap:.3g} or --resolution {resolution}."
+        resolution //= 2
+    return "No --gap closes it: it is a sheet, or its openings are too wide."
+
+
+def _pulled(
+    mesh: Mesh,
+    lattice: Lattice,
+    outside: Bool[np.ndarray, "X Y Z"],
+    distances: Float[np.ndarray, "X Y Z"],
+    threads: int,
+) -> tuple[Mesh, int]:
+    """The shore of the flood on the mesh, and how many vertices stayed behind."""
+    values = np.minimum(distances, 4.0) - np.float32(_LEVEL)
+    corners, quads, _ = boundary_of(~outside, values, -0.1)
+    start = lattice.points(corners)
+    for slides in (SLIDES, 0):
+        target = targets(kernel_of(mesh), start, quads, lattice.step, slides)
+        rebuilt, steps, clean = moved(start, target, quads, threads)
+        if clean:
+            break
+    return rebuilt, int((steps > 0).sum())
+
+
+def _shown(
+    points: Float[np.ndarray, "P 3"], lattice: Lattice, outside: Bool[np.ndarray, "X Y Z"]
+) -> Bool[np.ndarray, " P"]:
+    """Whether outside comes to a corner of the cell, or of a cell beside it, that holds each point of the mesh."""
+    first = np.floor((points - lattice.origin) / lattice.step).astype(np.int64)
+    steps = np.stack(np.meshgrid(*[np.arange(-1, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    shown = np.zeros(len(points), bool)
+    for step in steps:
+        shown |= outside[tuple((first + step).T)]
+    return shown

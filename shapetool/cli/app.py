@@ -16,6 +16,7 @@ from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
 from shapetool.cli.sample_occupancy import sample_occupancy
+from shapetool.cli.repair import repair
 from shapetool.cli.sample_sdf import sample_sdf
 from shapetool.cli.split import split
 from shapetool.cli.verify import verify
@@ -47,6 +48,7 @@ def _shapetool(version: _options.Version = False) -> None:
 
 app.command("sample-sdf")(sample_sdf)
 app.command("sample-occupancy")(sample_occupancy)
+app.command("repair")(repair)
 app.command("make-shapes")(make_shapes)
 app.command("info")(info)
 app.command("verify")(verify)

@@ -32,8 +32,8 @@ def targets(
         middles = target[quads].mean(axis=1)
         away, _, closest = kernel.closest(middles)
         lacks = np.where((away > 2 * STAND_OFF * step)[:, None], closest - middles, 0.0)
-        slide = np.stack([np.bincount(quads.reshape(-1), np.repeat(lacks[:, k], 4), len(start)) for k in range(3)], 1)
-        slide = slide * (1.5 / corner_count)
+        sums = [np.bincount(quads.reshape(-1), np.repeat(lacks[:, k], 4), len(start)) for k in range(3)]
+        slide = np.stack(sums, axis=1).astype(np.float64) * (1.5 / corner_count)
         slide -= np.minimum((slide * out).sum(axis=1, keepdims=True), 0.0) * out
         moving = np.flatnonzero((slide**2).sum(axis=1) > 0)
         target[moving], out[moving] = _above(kernel, target[moving] + slide[moving], step)

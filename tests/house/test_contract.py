@@ -22,6 +22,7 @@ COMMANDS = {
     },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
     "convert": {"--to", "--from", "--split", "--seed", "--workers", "--overwrite", "--dry-run", "--item-timeout"},
+    "repair": {"--overwrite", "--dry-run", "--resolution", "--gap", "--keep-cavities", "--force", "--format"},
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": set(),

@@ -1,0 +1,74 @@
+"""`shapetool repair` from the outside."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from shapetool.cli.app import main
+from shapetool.data.mesh_files import encode_mesh
+from shapetool.geometry.mesh import Mesh
+from tests import analytic
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An open box, two overlapping shells, a sound box, and a file that is no mesh."""
+    root = tmp_path / "in"
+    (root / "deep").mkdir(parents=True)
+    box = analytic.box_mesh((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+    for name, (vertices, faces) in {
+        "open": (analytic.open_box().vertices, analytic.open_box().faces),
+        "deep/two": (analytic.overlapping_shells().vertices, analytic.overlapping_shells().faces),
+        "sound": box,
+    }.items():
+        (root / f"{name}.obj").write_bytes(encode_mesh(Mesh(vertices, faces), "obj"))
+    (root / "broken.obj").write_text("v 0 0 0\nf 1 2 3\n")
+    return root
+
+
+def test_a_folder_becomes_closed_meshes_and_a_report(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["repair", str(folder), str(out), "--resolution", "24", "--format", "off", "--json"]) == 3
+    lines = {line["id"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert {name: line["status"] for name, line in lines.items()} == {
+        "broken": "failed",
+        "deep/two": "ok",
+        "open": "ok",
+        "sound": "ok",
+    }
+    for name in ("open", "deep/two", "sound"):
+        assert trimesh.load(out / f"{name}.off", process=False).is_watertight
+    assert lines["sound"]["method"] == "kept"
+    assert [json.loads(line)["id"] for line in (out / "report.jsonl").read_text().splitlines()] == sorted(lines)
+
+
+def test_a_rerun_does_what_is_missing_and_refuses_other_settings(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["repair", str(folder), str(out), "--resolution", "24"]
+    assert main(words) == 3
+    first = (out / "open.ply").read_bytes()
+    before = (out / "sound.ply").stat().st_mtime_ns
+    (out / "open.ply").unlink()
+    assert main(words) == 3
+    assert (out / "open.ply").read_bytes() == first
+    assert (out / "sound.ply").stat().st_mtime_ns == before
+    assert main([*words[:-1], "25"]) == 1
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_one_input_becomes_one_file(folder, tmp_path):
+    out = tmp_path / "x.ply"
+    assert main(["repair", str(folder / "open.obj"), str(out), "--resolution", "24", "-q"]) == 0
+    assert np.isclose(trimesh.load(out).bounds, trimesh.load(folder / "open.obj").bounds, atol=0.05).all()
+    assert main(["repair", str(folder), str(out)]) == 1
+
+
+def test_a_dry_run_writes_nothing_and_the_input_is_never_replaced(folder, tmp_path, capsys):
+    assert main(["repair", str(folder), str(tmp_path / "out"), "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["meshes"] == 4
+    assert not (tmp_path / "out").exists()
+    assert main(["repair", str(folder / "open.obj"), str(folder / "open.obj"), "--overwrite"]) == 1
+    assert "input itself" in capsys.readouterr().err

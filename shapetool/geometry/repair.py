@@ -93,8 +93,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     if recipe.keep_cavities and cavities.any():
         outside |= regions.nodes_of(cavities)
     outside = sink(outside, distances, _LEVEL)
-    rebuilt, held_back = _pulled(inner, lattice, outside, distances, used)
-    result = Mesh(rebuilt.vertices * frame[1] + frame[0], rebuilt.faces)
+    result, held_back = _pulled(inner, lattice, outside, distances, frame, used)
     after = analyse(result, threads)
     if not _is_sound(after):
         raise MeshError(
@@ -179,6 +178,7 @@ def _pulled(
     lattice: Lattice,
     outside: Bool[np.ndarray, "X Y Z"],
     distances: Float[np.ndarray, "X Y Z"],
+    frame: tuple[Float[np.ndarray, "3"], float],
     threads: int,
 ) -> tuple[Mesh, int]:
     """The shore of the flood on the mesh, and how many vertices stayed behind."""
@@ -187,7 +187,7 @@ def _pulled(
     start = lattice.points(corners)
     for slides in (SLIDES, 0):
         target = targets(kernel_of(mesh), start, quads, lattice.step, slides)
-        rebuilt, steps, clean = moved(start, target, quads, threads)
+        rebuilt, steps, clean = moved(*(frame[0] + places * frame[1] for places in (start, target)), quads, threads)
         if clean:
             break
     return rebuilt, int((steps > 0).sum())

@@ -187,7 +187,7 @@ def _pulled(
     start = lattice.points(corners)
     for slides in (SLIDES, 0):
         target = targets(kernel_of(mesh), start, quads, lattice.step, slides)
-        rebuilt, steps, clean = moved(*(frame[0] + places * frame[1] for places in (start, target)), quads, threads)
+        rebuilt, steps, clean = moved(frame[0] + start * frame[1], frame[0] + target * frame[1], quads, threads)
         if clean:
             break
     return rebuilt, int((steps > 0).sum())

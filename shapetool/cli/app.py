@@ -15,8 +15,8 @@ from shapetool.cli.convert import convert
 from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
-from shapetool.cli.sample_occupancy import sample_occupancy
 from shapetool.cli.repair import repair
+from shapetool.cli.sample_occupancy import sample_occupancy
 from shapetool.cli.sample_sdf import sample_sdf
 from shapetool.cli.split import split
 from shapetool.cli.verify import verify

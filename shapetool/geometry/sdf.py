@@ -58,6 +58,15 @@ class SignedField:
         """The signed distance of each point."""
         return self._kernel.distances(finite_points(points), self.sign_method, self._threads)
 
+    def at_nodes(
+        self, x: Float[np.ndarray, " X"], y: Float[np.ndarray, " Y"], z: Float[np.ndarray, " Z"]
+    ) -> Float[np.ndarray, "X Y Z"]:
+        """The signed distances at (x_i, y_j, z_k): what a call with all these points gives, sooner.
+
+        The axes are finite, contiguous float64, and near nodes are neighbours in them.
+        """
+        return self._kernel.lattice(x, y, z, self.sign_method, self._threads)
+
 
 def check_sign(sign: str) -> None:
     """Nothing, if `sign` names a method.

@@ -18,6 +18,7 @@ using namespace shapetool;
 
 using Points = nb::ndarray<const double, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
 using Faces = nb::ndarray<const int64_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
+using Axis = nb::ndarray<const double, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T>;
 
@@ -37,6 +38,14 @@ Out<T> copied(const std::vector<T> &v) {
     Result<T> r(v.size());
     std::copy(v.begin(), v.end(), r.data);
     return r.array(v.size());
+}
+
+Sign sign_named(const std::string &name) {
+    if (name == "unsigned") return Sign::unsigned_;
+    if (name == "pseudonormal") return Sign::pseudonormal;
+    if (name == "winding") return Sign::winding;
+    if (name != "parity") throw std::invalid_argument("unknown sign method '" + name + "'");
+    return Sign::parity;
 }
 
 class Kernel {
@@ -69,8 +78,7 @@ class Kernel {
     }
 
     Out<double> distances(Points points, const std::string &sign, int threads) {
-        Sign by = sign == "unsigned" ? Sign::unsigned_ : sign == "pseudonormal" ? Sign::pseudonormal : sign == "winding" ? Sign::winding : Sign::parity;
-        if (by == Sign::parity && sign != "parity") throw std::invalid_argument("unknown sign method '" + sign + "'");
+        Sign by = sign_named(sign);
         size_t P = points.shape(0);
         Result<double> d(P);
         {
@@ -78,6 +86,18 @@ class Kernel {
             query_signed(*scene_, points.data(), P, by, thread_count(threads), d.data);
         }
         return d.array(P);
+    }
+
+    Out<double> lattice(Axis x, Axis y, Axis z, const std::string &sign, int threads) {
+        Sign by = sign_named(sign);
+        const double *axes[3] = {x.data(), y.data(), z.data()};
+        size_t counts[3] = {x.shape(0), y.shape(0), z.shape(0)};
+        Result<double> d(counts[0] * counts[1] * counts[2]);
+        {
+            nb::gil_scoped_release release;
+            query_lattice(*scene_, axes, counts, by, thread_count(threads), d.data);
+        }
+        return Out<double>(d.data, {counts[0], counts[1], counts[2]}, d.owner);
     }
 
     Out<double> winding(Points points, const std::string &how, int threads) {
@@ -218,6 +238,7 @@ NB_MODULE(_kernel, m) {
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)
         .def("distances", &Kernel::distances, nb::arg("points"), nb::arg("sign"), nb::arg("threads") = 0)
+        .def("lattice", &Kernel::lattice, nb::arg("x"), nb::arg("y"), nb::arg("z"), nb::arg("sign"), nb::arg("threads") = 0)
         .def("winding_change", &Kernel::winding_change, nb::arg("points"), nb::arg("threads") = 0)
         .def("winding", &Kernel::winding, nb::arg("points"), nb::arg("how") = "fast", nb::arg("threads") = 0)
         .def("first_hits", &Kernel::first_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)

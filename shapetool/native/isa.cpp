@@ -15,13 +15,14 @@
 namespace shapetool {
 namespace {
 #include "closest.inc"
+#include "cluster.inc"
 #include "intersections.inc"
 #include "rays.inc"
 #include "winding.inc"
 }  // namespace
 
 extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
-const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, winding, settle, told, careful, exact,
-                                           first_hits, count_hits, all_hits, intersections};
+const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, cluster_closest, winding, settle, told, careful,
+                                           exact, first_hits, count_hits, all_hits, intersections};
 
 }  // namespace shapetool

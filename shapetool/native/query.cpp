@@ -160,20 +160,20 @@ bool decide_carefully(const Scene &s, Vec p) {
 
 // Makes the distances of queries begin to end negative where the winding number exceeds one half. Only the points that one
 // estimate leaves in doubt are looked at by the next.
-void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, double *distances) {
+void decide_block(const Scene &s, const double *queries, size_t begin, size_t end, double *distances) {
     std::vector<uint32_t> undecided, near;
     std::vector<double> points;
     std::vector<float> estimate(end - begin), noise(end - begin);
     int8_t signs[kCrowd] = {};
     if (s.boundary_edges.size() <= kLongBoundary)
-        functions().settle(s, &batch.points[3 * begin], distances + begin, end - begin, kPackets, signs);
+        functions().settle(s, queries + 3 * begin, distances + begin, end - begin, kPackets, signs);
     for (size_t k = begin; k < end; ++k) {
         if (signs[k - begin] == 0) (distances[k] * s.to_f32 < kTooNear ? near : undecided).push_back(uint32_t(k));
         if (signs[k - begin] < 0) distances[k] = -distances[k];
     }
     for (const Estimate &e : kPackets) {
         points.clear();
-        for (uint32_t k : undecided) points.insert(points.end(), &batch.points[3 * size_t(k)], &batch.points[3 * size_t(k)] + 3);
+        for (uint32_t k : undecided) points.insert(points.end(), queries + 3 * size_t(k), queries + 3 * size_t(k) + 3);
         functions().winding(s, points.data(), 0, undecided.size(), e.opening, e.spread, estimate.data(), noise.data());
         size_t kept = 0;
         for (size_t i = 0; i < undecided.size(); ++i) {
@@ -187,7 +187,7 @@ void decide_block(const Scene &s, const Batch &batch, size_t begin, size_t end, 
     }
     undecided.insert(undecided.end(), near.begin(), near.end());
     for (uint32_t k : undecided)
-        if (decide_carefully(s, batch.point(k))) distances[k] = -distances[k];
+        if (decide_carefully(s, load(queries + 3 * size_t(k)))) distances[k] = -distances[k];
 }
 
 Vec pseudonormal(const Scene &s, const Closest &c) {
@@ -231,43 +231,94 @@ void find_front_winding(Scene &s, int threads) {
     s.front_known = true;
 }
 
+bool behind_closest(const Scene &s, Vec p, const Closest &c) {
+    bool behind = dot(p - load(c.point), pseudonormal(s, c)) < 0;
+    if (!s.front_known) return behind;
+    return s.front_winding[size_t(s.component[size_t(c.face)])] + (behind ? 1 : 0) >= 1;
+}
+
 void sign_by_pseudonormal(Scene &s, const Batch &batch, const Aligned<Closest> &found, int threads, double *distances) {
-    bool pieces = s.front_known;
     parallel_for(threads, batch.size(), 4096, [&](size_t begin, size_t end, int) {
-        for (size_t k = begin; k < end; ++k) {
-            const Closest &c = found[k];
-            bool behind = dot(batch.point(k) - load(c.point), pseudonormal(s, c)) < 0;
-            bool inside = behind;
-            if (pieces) inside = s.front_winding[size_t(s.component[size_t(c.face)])] + (behind ? 1 : 0) >= 1;
-            if (inside) distances[k] = -distances[k];
-        }
+        for (size_t k = begin; k < end; ++k)
+            if (behind_closest(s, batch.point(k), found[k])) distances[k] = -distances[k];
     });
 }
 
 void sign_by_winding(Scene &s, const Batch &batch, int threads, double *distances) {
-    need_moments(s, threads);
-    need_boundary(s, threads);
     parallel_for(threads, batch.size(), kCrowd,
-                 [&](size_t begin, size_t end, int) { decide_block(s, batch, begin, end, distances); });
+                 [&](size_t begin, size_t end, int) { decide_block(s, batch.points.data(), begin, end, distances); });
 }
 
 // The majority of three rays, in directions that no modelled face is likely to contain.
-void sign_by_parity(Scene &s, const Batch &batch, int threads, double *distances) {
-    need_vertex_leaves(s, threads);
+bool inside_by_parity(const Scene &s, const double *query) {
     constexpr double directions[3][3] = {
         {0.5773182, 0.4098321, 0.7061843}, {-0.3141593, 0.8660127, 0.3887211}, {0.2718282, -0.5235988, -0.8073912}};
+    int votes = 0;
+    for (const auto &d : directions) {
+        int64_t crossings;
+        functions().count_hits(s, query, d, 0, 1, &crossings);
+        votes += int(crossings & 1);
+    }
+    return votes >= 2;
+}
+
+void sign_by_parity(Scene &s, const Batch &batch, int threads, double *distances) {
     parallel_for(threads, batch.size(), kBlock, [&](size_t begin, size_t end, int) {
-        for (size_t k = begin; k < end; ++k) {
-            int votes = 0;
-            for (const auto &d : directions) {
-                int64_t crossings;
-                functions().count_hits(s, &batch.points[3 * k], d, 0, 1, &crossings);
-                votes += int(crossings & 1);
-            }
-            if (votes >= 2) distances[k] = -distances[k];
-        }
+        for (size_t k = begin; k < end; ++k)
+            if (inside_by_parity(s, &batch.points[3 * k])) distances[k] = -distances[k];
     });
 }
+
+// What a sign method needs of the scene beside the closest triangles.
+void need_for(Scene &s, Sign sign, int threads) {
+    if (sign == Sign::pseudonormal) {
+        need_normals(s, threads);
+        if (s.topology.closed && s.topology.oriented) std::call_once(s.front_once, [&] { find_front_winding(s, threads); });
+    } else if (sign == Sign::winding) {
+        need_moments(s, threads);
+        need_boundary(s, threads);
+    } else if (sign == Sign::parity) {
+        need_vertex_leaves(s, threads);
+    }
+}
+
+// Eight nodes each way: as many as are settled together, and small enough to stay in the caches.
+constexpr size_t kCube = 8;
+static_assert(kCube * kCube * kCube == kCrowd, "a cube is settled as a whole");
+
+// Node n of a cube, in Morton order: clusters and packets are cubes of their own then.
+struct CubeNode {
+    size_t at[3];
+    explicit CubeNode(size_t n) {
+        for (size_t a = 0; a < 3; ++a) at[2 - a] = (n >> a & 1) | (n >> (3 + a) & 1) << 1 | (n >> (6 + a) & 1) << 2;
+    }
+};
+
+// The signed distances of one cube whose first node is `low`, in units of 2^-exponent, to `out`.
+struct CubeQueries {
+    double points[3 * kCrowd], distances[kCrowd];
+    Closest found[kCrowd];
+    uint16_t node[kCrowd];  // which nodes of the cube are in the lattice
+    size_t count = 0;
+
+    CubeQueries(const double *const *axes, const size_t *counts, const size_t *low, double unit) {
+        for (size_t n = 0; n < kCrowd; ++n) {
+            CubeNode cell(n);
+            if (low[0] + cell.at[0] >= counts[0] || low[1] + cell.at[1] >= counts[1] || low[2] + cell.at[2] >= counts[2]) continue;
+            for (size_t a = 0; a < 3; ++a) points[3 * count + a] = axes[a][low[a] + cell.at[a]] * unit;
+            node[count++] = uint16_t(n);
+        }
+    }
+
+    void sign(const Scene &s, Sign by) {
+        for (size_t k = 0; k < count; ++k) distances[k] = std::sqrt(found[k].distance_sq);
+        if (by == Sign::winding) decide_block(s, points, 0, count, distances);
+        for (size_t k = 0; k < count; ++k)
+            if ((by == Sign::pseudonormal && behind_closest(s, load(points + 3 * k), found[k])) ||
+                (by == Sign::parity && inside_by_parity(s, points + 3 * k)))
+                distances[k] = -distances[k];
+    }
+};
 
 }  // namespace
 
@@ -302,18 +353,33 @@ void query_signed(Scene &s, const double *points, size_t P, Sign sign, int threa
     parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
         for (size_t k = begin; k < end; ++k) distances[k] = std::sqrt(found[k].distance_sq);
     });
-    if (sign == Sign::pseudonormal) {
-        need_normals(s, threads);
-        if (s.topology.closed && s.topology.oriented) std::call_once(s.front_once, [&] { find_front_winding(s, threads); });
-        sign_by_pseudonormal(s, batch, found, threads, distances.data());
-    } else if (sign == Sign::winding) {
-        sign_by_winding(s, batch, threads, distances.data());
-    } else if (sign == Sign::parity) {
-        sign_by_parity(s, batch, threads, distances.data());
-    }
+    need_for(s, sign, threads);
+    if (sign == Sign::pseudonormal) sign_by_pseudonormal(s, batch, found, threads, distances.data());
+    if (sign == Sign::winding) sign_by_winding(s, batch, threads, distances.data());
+    if (sign == Sign::parity) sign_by_parity(s, batch, threads, distances.data());
     double unit = std::ldexp(1.0, s.exponent);
     parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
         for (size_t k = begin; k < end; ++k) out[batch.order[k]] = distances[k] * unit;
+    });
+}
+
+void query_lattice(Scene &s, const double *const *axes, const size_t *counts, Sign sign, int threads, double *out) {
+    constexpr size_t cluster = kCrowd / 8;
+    need_frames(s, threads);
+    need_for(s, sign, threads);
+    double unit = std::ldexp(1.0, s.exponent), per_unit = std::ldexp(1.0, -s.exponent);
+    size_t cubes[3];
+    for (size_t a = 0; a < 3; ++a) cubes[a] = (counts[a] + kCube - 1) / kCube;
+    parallel_for(threads, cubes[0] * cubes[1] * cubes[2], 1, [&](size_t cube, size_t, int) {
+        size_t low[3] = {cube / (cubes[1] * cubes[2]) * kCube, cube / cubes[2] % cubes[1] * kCube, cube % cubes[2] * kCube};
+        CubeQueries queries(axes, counts, low, per_unit);
+        functions().cluster_closest(s, queries.points, 0, queries.count, cluster, queries.found);
+        queries.sign(s, sign);
+        for (size_t k = 0; k < queries.count; ++k) {
+            CubeNode cell(queries.node[k]);
+            size_t at = ((low[0] + cell.at[0]) * counts[1] + low[1] + cell.at[1]) * counts[2] + low[2] + cell.at[2];
+            out[at] = queries.distances[k] * unit;
+        }
     });
 }
 

@@ -10,6 +10,8 @@ enum class Sign { unsigned_, pseudonormal, winding, parity };
 // points: P x 3 in the mesh's own units. Any output may be null.
 void query_closest(Scene &, const double *points, size_t P, int threads, double *distances, int64_t *faces, double *closest);
 void query_signed(Scene &, const double *points, size_t P, Sign, int threads, double *distances);
+// At the nodes (axes[0][i], axes[1][j], axes[2][k]); k runs fastest in `distances`. The same bits as query_signed.
+void query_lattice(Scene &, const double *const *axes, const size_t *counts, Sign, int threads, double *distances);
 void query_winding(Scene &, const double *points, size_t P, Winding, int threads, double *out);
 // The change of the winding number on the way from the first point to each, as the boundary tells it, and a bound on its
 // error where no triangle is met on the way.

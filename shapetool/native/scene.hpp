@@ -192,6 +192,8 @@ struct alignas(64) RaySpace {
 struct Functions {
     const char *name;
     void (*closest)(const Scene &, const double *queries, size_t begin, size_t end, Closest *out);
+    // The same, bit for bit, of clusters of `size` queries each, which must lie near each other.
+    void (*cluster_closest)(const Scene &, const double *queries, size_t begin, size_t end, size_t size, Closest *out);
     // Winding numbers of packets by f32 far fields. A child is far when its centre is `opening` of its radii away; from
     // `spread` packet radii on, the packet shares one value and gradient. `noise`: see doubt_of.
     void (*winding)(const Scene &, const double *queries, size_t begin, size_t end, float opening, float spread, float *out,

@@ -1,4 +1,4 @@
-"""A lattice of exact signed distances against Open3D's on the same nodes, and against our own scattered points, in one run.
+"""A lattice of signed distances against Open3D on the same nodes, and against our own scattered points, in one run.
 
     python benchmarks/lattice.py --data ../shared/data --runs 5 --json bench-results/lattice.json
 

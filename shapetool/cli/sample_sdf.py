@@ -17,6 +17,12 @@ Recipe = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(SD
 Count = Annotated[
     int | None, typer.Option(min=1, help="Points a shape. Default: the recipe's, 500000 for deepsdf-code.")
 ]
+Grid = Annotated[
+    int | None, typer.Option(min=2, metavar="N", help="A lattice of N^3 distances in [-1, 1]^3 instead of points.")
+]
+Truncate = Annotated[
+    float | None, typer.Option(min=0, metavar="T", help="Cut the distances of the lattice at -T and T. Default: never.")
+]
 
 
 def sample_sdf(
@@ -29,6 +35,8 @@ def sample_sdf(
     backend: _sampling.Backend = None,
     normalize: _sampling.Normalize = None,
     dtype: _sampling.Dtype = None,
+    grid: Grid = None,
+    truncate: Truncate = None,
     set: _sampling.Settings = None,  # the name of the option, for the variable and the key in a file are made of it
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
@@ -53,7 +61,14 @@ def sample_sdf(
 
     chosen = sdf_recipe(recipe).replace(**parse_settings(set or []))
     chosen = chosen.replace(
-        count=count, surface_count=surface_count, sign=sign, backend=backend, normalize=normalize, dtype=dtype
+        count=count,
+        surface_count=surface_count,
+        sign=sign,
+        backend=backend,
+        normalize=normalize,
+        dtype=dtype,
+        grid=grid,
+        truncate=truncate,
     )
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(

@@ -67,6 +67,25 @@ def occupancy_problems(row: Mapping[str, Any], *, frame: Mapping[str, Any]) -> l
     return problems
 
 
+def lattice_problems(row: Mapping[str, Any]) -> list[str]:
+    """One sentence for each law of signed distances that the lattice of a shape breaks: neighbours differ by at most a
+    step.
+    """
+    values = np.asarray(row["lattice"], dtype=np.float64)
+    low, high = np.asarray(row["low"]), np.asarray(row["high"])
+    problems = _frame_problems(row)
+    if min(values.shape) < 2 or not (low < high).all():
+        return [*problems, f"a lattice of {values.shape} nodes in a box from {low.tolist()} to {high.tolist()}"]
+    if not (bool(row["watertight"]) and row["sign_method"] in SIGNS_OF_SURFACES):
+        values = np.abs(values)
+    slack = 4 * float(np.finfo(row["lattice"].dtype).eps) * float(np.abs(values).max())
+    steps = (high - low) / (np.array(values.shape) - 1)
+    broken = sum(int((np.abs(np.diff(values, axis=a)) > steps[a] + slack).sum()) for a in range(3))
+    if broken:
+        problems.append(f"{broken} pairs of neighbouring nodes differ by more than a step: values or signs are wrong")
+    return problems
+
+
 def rounding(row: Mapping[str, Any]) -> float:
     """How far stored numbers may be from the true ones: a few roundings of the largest of them."""
     largest = max(float(np.abs(row[name]).max(initial=0)) for name in ("points", "distances"))

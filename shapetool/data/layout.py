@@ -19,6 +19,7 @@ FORMAT = "shapetool"
 LAYOUT = 1
 # The scene batch of DeepSDF: a training step draws one such slice of a shape, so it reads one chunk of each column.
 CHUNK_POINTS = 16384
+CHUNK_NODES = 1 << 18
 # Small columns (names, frames) are cut into chunks of this many shapes.
 CHUNK_SHAPES = 4096
 # 1.10 is the oldest HDF5 (2016) whose metadata carry checksums; newer features are not used.
@@ -61,6 +62,12 @@ _POINTS = Column("points", ("f4", "f2"), ("P", 3))
 
 KINDS: dict[str, tuple[Column, ...]] = {
     "sdf": (*_FRAME, _POINTS, Column("distances", ("f4", "f2"), ("P",)), *_SURFACE),
+    "lattice": (
+        *_FRAME,
+        Column("low", ("f8",), (3,)),
+        Column("high", ("f8",), (3,)),
+        Column("lattice", ("f4", "f2"), ("N", "N", "N")),
+    ),
     "occupancy": (*_FRAME, _POINTS, Column("inside", ("bool",), ("P",)), *_SURFACE),
 }
 
@@ -76,12 +83,16 @@ def columns_of(kind: str) -> tuple[Column, ...]:
 
 
 def chunk_shape(shape: Sequence[int]) -> tuple[int, ...] | None:
-    """The HDF5 chunk for a dataset of this shape: one shape and CHUNK_POINTS points, or None where nothing is held."""
+    """The HDF5 chunk for a dataset of this shape: one shape and CHUNK_POINTS points, or None where nothing is held.
+
+    Of a lattice: as many of its planes as make CHUNK_NODES nodes, at least one.
+    """
     if 0 in shape:
         return None
     if math.prod(shape[1:]) <= 16:
         return (min(shape[0], CHUNK_SHAPES), *shape[1:])
-    return (1, min(shape[1], CHUNK_POINTS), *shape[2:])
+    rows = max(1, CHUNK_NODES // math.prod(shape[2:])) if len(shape) == 4 else CHUNK_POINTS
+    return (1, min(shape[1], rows), *shape[2:])
 
 
 def chunk_count(shape: Sequence[int], chunks: Sequence[int]) -> int:

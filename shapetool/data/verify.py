@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shapetool.data.laws import occupancy_problems, sdf_problems
+from shapetool.data.laws import lattice_problems, occupancy_problems, sdf_problems
 from shapetool.data.layout import DIGEST, row_digest
 from shapetool.data.reading import MANIFEST, Dataset, folder_problems, shard_files
 from shapetool.data.shardfile import Shard, describe_shard
@@ -107,7 +107,7 @@ def _row_problems(dataset: Dataset, shard: Shard, row: int, recipe: Mapping[str,
         return ["its content does not match its sha256: it was damaged or edited. Make the shard again."]
     if shard.kind == "sdf":
         return sdf_problems(values, exact=recipe.get("backend") not in APPROXIMATE)
-    return occupancy_problems(values, frame=recipe) if shard.kind == "occupancy" else []
+    return occupancy_problems(values, frame=recipe) if shard.kind == "occupancy" else lattice_problems(values)
 
 
 def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list[Finding]:

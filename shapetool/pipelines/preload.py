@@ -14,6 +14,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.data.shards",
         "shapetool.geometry.backends",
         "shapetool.geometry.frame",
+        "shapetool.geometry.lattice",
         "shapetool.geometry.sdf",
         "shapetool.pipelines.sample_sdf",
         "shapetool.sampling.sdf",

@@ -19,6 +19,8 @@ from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 from shapetool.runner.warm import warm_up
 
+GRID_SETTINGS = ("grid", "grid_box", "truncate")
+
 
 def run(
     inputs: Sequence[str | Path],
@@ -72,18 +74,25 @@ class SdfJob:
 
     recipe: SdfRecipe
     seed: int = 0
-    kind: str = "sdf"
     preload: tuple[str, ...] = PRELOAD["sample-sdf"]
 
     @property
+    def kind(self) -> str:
+        """The kind of shard: points, or a lattice."""
+        return "lattice" if self.recipe.grid else "sdf"
+
+    @property
     def settings(self) -> dict[str, Any]:
-        """The recipe with every number, as JSON."""
-        return self.recipe.to_dict()
+        """The recipe with every number, as JSON; what only a lattice has is left out of the others."""
+        settings = self.recipe.to_dict()
+        return settings if self.recipe.grid else {key: settings[key] for key in settings if key not in GRID_SETTINGS}
 
     @property
     def bytes_per_shape(self) -> int:
         """The size of one record in a shard, but for its names."""
         number = 2 if self.recipe.dtype == "f16" else 4
+        if self.recipe.grid:
+            return self.recipe.grid**3 * number + 48
         return self.recipe.count * 4 * number + self.recipe.surface_count * 24
 
     def __call__(self, item: Item, threads: int) -> Record:
@@ -110,16 +119,14 @@ def sample_one(
     from shapetool.geometry.backends import load_backend
     from shapetool.geometry.frame import fit
     from shapetool.geometry.mesh import load_mesh
-    from shapetool.sampling.sdf import sample_sdf
-    from shapetool.sampling.seed import shape_rng
 
     mesh = load_mesh(path, root=root)
     frame = fit(mesh, recipe.normalize, recipe.frame_size)
     unit = frame.apply_mesh(mesh)
     field = load_backend(recipe.backend)(unit, recipe.sign, threads)
-    samples = sample_sdf(unit, field, recipe, shape_rng(seed, shape_id))
-    if samples.inside_count == 0:
-        raise MeshError(no_inside(path, recipe, field.sign_method))
+    values, facts = _lattice(field, recipe) if recipe.grid else _samples(unit, field, recipe, seed, shape_id)
+    if not facts["inside_fraction"]:
+        raise MeshError(no_inside(path, recipe, field.sign_method, f"{recipe.grid}^3 nodes" if recipe.grid else None))
     columns = {
         "shape_id": shape_id,
         "source": Path(path).name,
@@ -127,17 +134,47 @@ def sample_one(
         "offset": frame.offset,
         "watertight": field.watertight,
         "sign_method": field.sign_method,
+        **values,
+    }
+    common = {
+        "n_vertices": len(mesh.vertices),
+        "n_faces": len(mesh.faces),
+        "watertight": bool(field.watertight),
+        "warnings": [*mesh.warnings, *field.warnings, *facts.pop("warnings")],
+        "sign_method": field.sign_method,
+    }
+    return Record(columns, common | {"inside_fraction": round(facts["inside_fraction"], 6)})
+
+
+def _samples(
+    mesh: Any, field: Any, recipe: SdfRecipe, seed: int, shape_id: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns of scattered points, and what is said of them."""
+    from shapetool.sampling.sdf import sample_sdf
+    from shapetool.sampling.seed import shape_rng
+
+    samples = sample_sdf(mesh, field, recipe, shape_rng(seed, shape_id))
+    columns = {
         "points": samples.points,
         "distances": samples.distances,
         "surface_points": samples.surface_points,
         "surface_normals": samples.surface_normals,
     }
-    facts = {
-        "n_vertices": len(mesh.vertices),
-        "n_faces": len(mesh.faces),
-        "watertight": bool(field.watertight),
-        "warnings": [*mesh.warnings, *field.warnings, *samples.warnings],
-        "sign_method": field.sign_method,
-        "inside_fraction": round(samples.inside_fraction, 6),
-    }
-    return Record(columns, facts)
+    return columns, {"warnings": samples.warnings, "inside_fraction": samples.inside_fraction}
+
+
+def _lattice(field: Any, recipe: SdfRecipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns of a lattice, and what is said of it."""
+    import numpy as np
+
+    from shapetool.geometry.lattice import lattice_distances
+
+    low, high = (-recipe.grid_box,) * 3, (recipe.grid_box,) * 3
+    values = lattice_distances(field, (low, high), recipe.grid, truncate=recipe.truncate or None)
+    inside_fraction = float(np.mean(values < 0))
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float16 if recipe.dtype == "f16" else np.float32)
+    if not np.isfinite(stored).all():
+        raise MeshError(f"a distance does not fit {recipe.dtype}. Use --dtype f32, --truncate, or --normalize sphere.")
+    columns = {"low": np.array(low), "high": np.array(high), "lattice": stored}
+    return columns, {"warnings": (), "inside_fraction": inside_fraction}

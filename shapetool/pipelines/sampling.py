@@ -51,12 +51,13 @@ def telling(options: Options, said: list[str]) -> Options:
     return replace(options, on_event=listener)
 
 
-def no_inside(path: str | Path, recipe: PointRecipe, method: str) -> str:
-    """The words for a mesh of which no point is inside."""
+def no_inside(path: str | Path, recipe: PointRecipe, method: str, asked: str | None = None) -> str:
+    """The words for a mesh of which no point is inside, or nothing of what was `asked` in their place."""
     others = " or ".join(f"--sign {sign}" for sign in ("parity", "winding") if sign != method)
-    more = f", or more points (--count is {recipe.count})" if recipe.count < 10_000 else ""
+    points = asked or f"{recipe.count} points"
+    more = f", or more points (--count is {recipe.count})" if recipe.count < 10_000 and asked is None else ""
     return (
-        f"{path}: expected some of the {recipe.count} points inside the surface, found none ({method} sign). "
+        f"{path}: expected some of the {points} inside the surface, found none ({method} sign). "
         "The mesh encloses nothing that this sign can tell: an open sheet, or every face twice. "
         f"Close it, or try {others}{more}."
     )

@@ -17,7 +17,7 @@ Recipe = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(SD
 Count = Annotated[
     int | None, typer.Option(min=1, help="Points a shape. Default: the recipe's, 500000 for deepsdf-code.")
 ]
-Grid = Annotated[
+Nodes = Annotated[
     int | None, typer.Option(min=2, metavar="N", help="A lattice of N^3 distances in [-1, 1]^3 instead of points.")
 ]
 Truncate = Annotated[
@@ -35,7 +35,7 @@ def sample_sdf(
     backend: _sampling.Backend = None,
     normalize: _sampling.Normalize = None,
     dtype: _sampling.Dtype = None,
-    grid: Grid = None,
+    grid: Nodes = None,
     truncate: Truncate = None,
     set: _sampling.Settings = None,  # the name of the option, for the variable and the key in a file are made of it
     seed: _options.Seed = 0,
@@ -67,7 +67,7 @@ def sample_sdf(
         backend=backend,
         normalize=normalize,
         dtype=dtype,
-        grid=grid,
+        lattice=grid,
         truncate=truncate,
     )
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:

@@ -1,4 +1,4 @@
-"""Signed distances at the nodes of a lattice, for a fraction of what as many scattered points cost."""
+"""Signed distances at the nodes of a lattice, equal to the bit to those of scattered points."""
 
 import math
 

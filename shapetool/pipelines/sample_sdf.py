@@ -19,7 +19,7 @@ from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 from shapetool.runner.warm import warm_up
 
-GRID_SETTINGS = ("grid", "grid_box", "truncate")
+LATTICE_SETTINGS = ("lattice", "lattice_box", "truncate")
 
 
 def run(
@@ -79,20 +79,22 @@ class SdfJob:
     @property
     def kind(self) -> str:
         """The kind of shard: points, or a lattice."""
-        return "lattice" if self.recipe.grid else "sdf"
+        return "lattice" if self.recipe.lattice else "sdf"
 
     @property
     def settings(self) -> dict[str, Any]:
         """The recipe with every number, as JSON; what only a lattice has is left out of the others."""
         settings = self.recipe.to_dict()
-        return settings if self.recipe.grid else {key: settings[key] for key in settings if key not in GRID_SETTINGS}
+        return (
+            settings if self.recipe.lattice else {key: settings[key] for key in settings if key not in LATTICE_SETTINGS}
+        )
 
     @property
     def bytes_per_shape(self) -> int:
         """The size of one record in a shard, but for its names."""
         number = 2 if self.recipe.dtype == "f16" else 4
-        if self.recipe.grid:
-            return self.recipe.grid**3 * number + 48
+        if self.recipe.lattice:
+            return self.recipe.lattice**3 * number + 48
         return self.recipe.count * 4 * number + self.recipe.surface_count * 24
 
     def __call__(self, item: Item, threads: int) -> Record:
@@ -124,9 +126,11 @@ def sample_one(
     frame = fit(mesh, recipe.normalize, recipe.frame_size)
     unit = frame.apply_mesh(mesh)
     field = load_backend(recipe.backend)(unit, recipe.sign, threads)
-    values, facts = _lattice(field, recipe) if recipe.grid else _samples(unit, field, recipe, seed, shape_id)
+    values, facts = _lattice(field, recipe) if recipe.lattice else _samples(unit, field, recipe, seed, shape_id)
     if not facts["inside_fraction"]:
-        raise MeshError(no_inside(path, recipe, field.sign_method, f"{recipe.grid}^3 nodes" if recipe.grid else None))
+        raise MeshError(
+            no_inside(path, recipe, field.sign_method, f"{recipe.lattice}^3 nodes" if recipe.lattice else None)
+        )
     columns = {
         "shape_id": shape_id,
         "source": Path(path).name,
@@ -169,8 +173,8 @@ def _lattice(field: Any, recipe: SdfRecipe) -> tuple[dict[str, Any], dict[str, A
 
     from shapetool.geometry.lattice import lattice_distances
 
-    low, high = (-recipe.grid_box,) * 3, (recipe.grid_box,) * 3
-    values = lattice_distances(field, (low, high), recipe.grid, truncate=recipe.truncate or None)
+    low, high = (-recipe.lattice_box,) * 3, (recipe.lattice_box,) * 3
+    values = lattice_distances(field, (low, high), recipe.lattice, truncate=recipe.truncate or None)
     inside_fraction = float(np.mean(values < 0))
     with np.errstate(over="ignore"):
         stored = values.astype(np.float16 if recipe.dtype == "f16" else np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shapetool.errors import ConfigError, suggestion
 from shapetool.recipes.settings import PointRecipe
 
-LARGEST_GRID = 1024
+LARGEST_LATTICE = 1024
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class SdfRecipe(PointRecipe):
     Beside the parts of every recipe:
     ``band_*``: uniform over the part of [-band_box, band_box]^3 where ``distance - band_iso`` lies between two
     neighbouring ``band_edges``; what one band cannot hold goes to the next.
-    ``grid``: where it is above 0, distances at grid^3 nodes of [-grid_box, grid_box]^3 in place of all points, cut at
-    -truncate and truncate unless that is 0.
+    ``lattice``: where it is above 0, distances at that many nodes along each axis of [-lattice_box, lattice_box]^3 in
+    place of all points, cut at -truncate and truncate unless that is 0.
     """
 
     uniform_size: float = 1.0
@@ -27,8 +27,8 @@ class SdfRecipe(PointRecipe):
     band_weights: tuple[float, ...] = ()
     band_iso: float = 0.0
     band_box: float = 1.2
-    grid: int = 0
-    grid_box: float = 1.0
+    lattice: int = 0
+    lattice_box: float = 1.0
     truncate: float = 0.0
 
     @property
@@ -43,9 +43,9 @@ class SdfRecipe(PointRecipe):
             ConfigError: one does not.
         """
         super().check(where)
-        self.check_lengths(where, "uniform_size", "band_box", "grid_box")
+        self.check_lengths(where, "uniform_size", "band_box", "lattice_box")
         _check_bands(self, where)
-        _check_grid(self, where)
+        _check_lattice(self, where)
 
 
 def sdf_recipe(name: str) -> SdfRecipe:
@@ -59,20 +59,22 @@ def sdf_recipe(name: str) -> SdfRecipe:
     return SDF_RECIPES[name]
 
 
-def _check_grid(recipe: SdfRecipe, where: str) -> None:
+def _check_lattice(recipe: SdfRecipe, where: str) -> None:
     if not (math.isfinite(recipe.truncate) and recipe.truncate >= 0):
         raise ConfigError(f"{where}truncate is {recipe.truncate}; expected a distance above 0, or 0 for none.")
-    if recipe.grid == 0:
+    if recipe.lattice == 0:
         if recipe.truncate:
             raise ConfigError(f"{where}truncate cuts the distances of a lattice; give --grid N as well.")
         return
-    if not 2 <= recipe.grid <= LARGEST_GRID:
+    if not 2 <= recipe.lattice <= LARGEST_LATTICE:
         needed = (
-            f", which would need {20 * recipe.grid**3 / 2**30:.0f} GiB a shape" if recipe.grid > LARGEST_GRID else ""
+            f", which would need {20 * recipe.lattice**3 / 2**30:.0f} GiB a shape"
+            if recipe.lattice > LARGEST_LATTICE
+            else ""
         )
         raise ConfigError(
-            f"{where}grid is {recipe.grid}{needed}; expected 2 to {LARGEST_GRID} nodes along each axis "
-            f"({LARGEST_GRID} need {20 * LARGEST_GRID**3 / 2**30:.0f} GiB a shape), or 0 for points."
+            f"{where}lattice is {recipe.lattice}{needed}; expected 2 to {LARGEST_LATTICE} nodes along each axis "
+            f"({LARGEST_LATTICE} need {20 * LARGEST_LATTICE**3 / 2**30:.0f} GiB a shape), or 0 for points."
         )
     if recipe.backend != "native":
         raise ConfigError(f"{where}--grid is measured by the native backend; leave --backend {recipe.backend} out.")

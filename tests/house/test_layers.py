@@ -34,6 +34,7 @@ MOST_PARAMETERS = 7  # beyond, a recipe
 ERRORS = {"MeshError", "DataError", "ConfigError", "MetricError", "CheckpointError"}
 # What has another word here: vertices, faces, points, inside, distances, code, lattice, pose, recipe.
 NOT_SAID = {"verts", "tris", "pts", "xyz", "coords", "occ", "gt", "latent", "embedding", "grid", "extrinsic", "cfg"}
+OPTIONS_OF_THE_CONTRACT = {"grid"}  # an argument of a command is named like its option
 
 
 def named(path: Path) -> str:
@@ -114,7 +115,7 @@ def other_words(source: str) -> list[str]:
     given: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg):
-            given.add(node.arg)
+            given |= {node.arg} - OPTIONS_OF_THE_CONTRACT
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             given.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -25,10 +25,10 @@ def nodes(row: dict, count: int) -> np.ndarray:
 
 
 def test_a_grid_holds_the_closed_form_at_its_nodes(meshes: Path, tmp_path: Path) -> None:
-    shapetool("sample-sdf", "in", "out.h5", "--grid", 17, "--set", "grid_box=1.2", expect=0, cwd=tmp_path)
+    shapetool("sample-sdf", "in", "out.h5", "--grid", 17, "--set", "lattice_box=1.2", expect=0, cwd=tmp_path)
     with h5py.File(tmp_path / "out.h5", "r") as file:
         assert file.attrs["kind"] == "lattice"
-        assert json.loads(file.attrs["recipe"])["grid"] == 17
+        assert json.loads(file.attrs["recipe"])["lattice"] == 17
         assert "points" not in file
         assert file["lattice"].shape == (3, 17, 17, 17)
         assert file["lattice"].dtype == np.float32
@@ -69,10 +69,10 @@ def test_a_dry_run_tells_the_bytes_of_a_grid(meshes: Path, tmp_path: Path) -> No
     ("options", "words"),
     [
         (["--grid", "5000"], "2328 GiB"),
-        (["--set", "grid=1"], "expected 2 to 1024"),
+        (["--set", "lattice=1"], "expected 2 to 1024"),
         (["--truncate", "0.1"], "give --grid N as well"),
         (["--grid", "8", "--backend", "pysdf"], "leave --backend pysdf out"),
-        (["--grid", "8", "--set", "grid_box=0"], "grid_box"),
+        (["--grid", "8", "--set", "lattice_box=0"], "lattice_box"),
         (["--grid", "8", "--set", "truncate=-1"], "above 0"),
     ],
 )

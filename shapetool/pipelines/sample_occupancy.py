@@ -11,13 +11,11 @@ from typing import Any
 
 from shapetool.errors import MeshError
 from shapetool.pipelines.preload import PRELOAD
-from shapetool.pipelines.sampling import collect_meshes, no_inside, notices, telling
+from shapetool.pipelines.sampling import foresee, no_inside, sample
 from shapetool.recipes import OccupancyRecipe, occupancy_recipe
 from shapetool.runner.items import Item
 from shapetool.runner.job import Options, Record, Summary
-from shapetool.runner.preview import Preview, preview
-from shapetool.runner.run import run_job
-from shapetool.runner.warm import warm_up
+from shapetool.runner.preview import Preview
 
 
 def run(
@@ -37,11 +35,8 @@ def run(
         DataError: state of an earlier run is damaged.
         OSError: the disk is full or fails.
     """
-    options = options or Options()
     job = OccupancyJob(occupancy_recipe(recipe) if isinstance(recipe, str) else recipe, seed)
-    warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
-    found = collect_meshes(inputs, job.recipe)
-    return run_job(job, found.items, Path(out), telling(options, notices(job.recipe, found)))
+    return sample(job, inputs, out, options)
 
 
 def plan(
@@ -57,13 +52,7 @@ def plan(
     Raises:
         ConfigError: as `run` does.
     """
-    options = options or Options()
-    job = OccupancyJob(recipe, seed)
-    found = collect_meshes(inputs, job.recipe)
-    would = preview(job, found.items, Path(out), options)
-    for text in notices(job.recipe, found):
-        options.emit("notice", text=text)
-    return would
+    return foresee(OccupancyJob(recipe, seed), inputs, out, options)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,53 @@
-"""What the sampling commands share: which files they take, and what they say of a run that is not refused."""
+"""What the sampling commands share: a run and its preview, which files they take, and what they say of a run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from shapetool.geometry.suffixes import MESH_SUFFIXES
 from shapetool.geometry.wording import plural
 from shapetool.recipes import PointRecipe
 from shapetool.runner.items import Collection, collect
-from shapetool.runner.job import Event, Options
+from shapetool.runner.job import Event, Job, Options, Summary
+from shapetool.runner.preview import Preview, preview
+from shapetool.runner.run import run_job
+from shapetool.runner.warm import warm_up
+
+
+class PointJob(Job, Protocol):
+    """A job with a recipe of points."""
+
+    @property
+    def recipe(self) -> PointRecipe:
+        """The recipe."""
+
+
+def sample(job: PointJob, inputs: Sequence[str | Path], out: str | Path, options: Options | None) -> Summary:
+    """How the run of `job` over every mesh in `inputs` ended.
+
+    Raises:
+        ConfigError: no input, a library that is not installed, or an `out` made with other settings.
+        DataError: state of an earlier run is damaged.
+        OSError: the disk is full or fails.
+    """
+    warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
+    found = collect_meshes(inputs, job.recipe)
+    return run_job(job, found.items, Path(out), telling(options or Options(), notices(job.recipe, found)))
+
+
+def foresee(job: PointJob, inputs: Sequence[str | Path], out: str | Path, options: Options | None) -> Preview:
+    """What `sample` would do, with nothing written.
+
+    Raises:
+        ConfigError: as `sample` does.
+    """
+    options = options or Options()
+    found = collect_meshes(inputs, job.recipe)
+    would = preview(job, found.items, Path(out), options)
+    for text in notices(job.recipe, found):
+        options.emit("notice", text=text)
+    return would
 
 
 def collect_meshes(inputs: Sequence[str | Path], recipe: PointRecipe) -> Collection:

@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from shapetool.errors import ConfigError, suggestion
-from shapetool.recipes.settings import PointRecipe
+from shapetool.errors import ConfigError
+from shapetool.recipes.settings import PointRecipe, find_recipe
 
 BOX_SIZES = {"sphere": 2.0, "box": 1.0, "diagonal": 1.0, "centroid": 2.0, "none": 2.0}
 """Frames and the edge of the cube about the origin that a shape of the usual size in them just fits."""
@@ -50,9 +50,7 @@ def occupancy_recipe(name: str) -> OccupancyRecipe:
     Raises:
         ConfigError: there is none; the message names the nearest and all that are known.
     """
-    if name not in OCCUPANCY_RECIPES:
-        raise ConfigError(f"unknown recipe {name!r}{suggestion(name, OCCUPANCY_RECIPES)}")
-    return OCCUPANCY_RECIPES[name]
+    return find_recipe(name, OCCUPANCY_RECIPES)
 
 
 # Mescheder et al., "Occupancy Networks", CVPR 2019, and the script that made its data: longest edge 1, all points

@@ -5,8 +5,8 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from shapetool.errors import ConfigError, suggestion
-from shapetool.recipes.settings import PointRecipe
+from shapetool.errors import ConfigError
+from shapetool.recipes.settings import PointRecipe, find_recipe
 
 LARGEST_LATTICE = 1024
 
@@ -54,9 +54,7 @@ def sdf_recipe(name: str) -> SdfRecipe:
     Raises:
         ConfigError: there is none; the message names the nearest and all that are known.
     """
-    if name not in SDF_RECIPES:
-        raise ConfigError(f"unknown recipe {name!r}{suggestion(name, SDF_RECIPES)}")
-    return SDF_RECIPES[name]
+    return find_recipe(name, SDF_RECIPES)
 
 
 def _check_lattice(recipe: SdfRecipe, where: str) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -139,6 +139,17 @@ class PointRecipe:
         for key in keys:
             if not (math.isfinite(getattr(self, key)) and getattr(self, key) > 0):
                 raise ConfigError(f"{where}{key} is {getattr(self, key)}; expected a length above 0.")
+
+
+def find_recipe(name: str, known: Mapping[str, Kind]) -> Kind:
+    """The recipe of this name among those that are known.
+
+    Raises:
+        ConfigError: there is none; the message names the nearest and all that are known.
+    """
+    if name not in known:
+        raise ConfigError(f"unknown recipe {name!r}{suggestion(name, known)}")
+    return known[name]
 
 
 def share_out(total: int, weights: Sequence[float]) -> tuple[int, ...]:

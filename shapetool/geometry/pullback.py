@@ -15,6 +15,8 @@ STAND_OFF = 0.02
 SLIDES = 6
 # Squared length of the sum of two unit normals below which two neighbours lie back to back.
 _FOLDED = 1e-8
+# Faces nearer than this share of their size count as meeting, so that tools that round agree that none meets another.
+_CLEARANCE = 1e-6
 
 
 def targets(
@@ -87,7 +89,7 @@ def moved(
 def bad_faces(mesh: Mesh, threads: int = 0) -> Bool[np.ndarray, " F"]:
     """The faces without area, back to back with a neighbour, or meeting another face but in what they share."""
     bad = np.zeros(len(mesh.faces), bool)
-    bad[kernel_of(mesh, threads).intersecting_pairs(threads)] = True
+    bad[kernel_of(mesh, threads).intersecting_pairs(_CLEARANCE, threads)] = True
     edges = mesh.triangles - mesh.triangles[:, [1, 2, 0]]
     longest_sq = (edges**2).sum(axis=2).max(axis=1)
     bad |= 2 * mesh.face_areas <= 1e-7 * longest_sq

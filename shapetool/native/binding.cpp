@@ -161,11 +161,11 @@ class Kernel {
         return pseudonormals_hold(*scene_, thread_count(threads));
     }
 
-    nb::object intersecting_pairs(int threads) {
+    nb::object intersecting_pairs(double slack, int threads) {
         std::vector<int64_t> pairs;
         {
             nb::gil_scoped_release release;
-            pairs = list_intersections(*scene_, thread_count(threads));
+            pairs = list_intersections(*scene_, std::fmax(slack, kTouch), thread_count(threads));
         }
         return nb::cast(copied(pairs));
     }
@@ -245,6 +245,6 @@ NB_MODULE(_kernel, m) {
         .def("any_hits", &Kernel::any_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("all_hits", &Kernel::all_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("pseudonormals_hold", &Kernel::pseudonormals, nb::arg("threads") = 0)
-        .def("intersecting_pairs", &Kernel::intersecting_pairs, nb::arg("threads") = 0)
+        .def("intersecting_pairs", &Kernel::intersecting_pairs, nb::arg("slack") = 0.0, nb::arg("threads") = 0)
         .def("topology", &Kernel::topology, nb::arg("intersections") = false, nb::arg("threads") = 0);
 }

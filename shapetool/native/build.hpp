@@ -15,6 +15,6 @@ void need_topology(Scene &, int threads);
 void need_boundary(Scene &, int threads);
 void need_normals(Scene &, int threads);
 void need_intersections(Scene &, int threads);
-std::vector<int64_t> list_intersections(Scene &, int threads);  // two faces a pair, the same whatever the threads
+std::vector<int64_t> list_intersections(Scene &, double slack, int threads);  // two faces a pair, the same whatever the threads
 
 }  // namespace shapetool

@@ -1,4 +1,5 @@
 // Do two triangles meet anywhere but at a shared vertex? Separating axes in double precision; in doubt the answer is yes.
+// They must be further apart than `slack` times their size; kTouch only rules rounding out.
 #pragma once
 #include "vec.hpp"
 
@@ -26,10 +27,10 @@ inline double extent(const Vec *v, int n) {
 }
 
 // a, b: corners, already relative to a point near both, so that rounding is small beside them.
-inline bool triangles_overlap(const Vec *a, const Vec *b) {
+inline bool triangles_overlap(const Vec *a, const Vec *b, double slack) {
     double size = std::fmax(extent(a, 3), extent(b, 3));
     auto apart = [&](Vec axis) {
-        double tolerance = 2e-15 * size * norm(axis);
+        double tolerance = slack * size * norm(axis);
         Interval p = project(a, 3, axis), q = project(b, 3, axis);
         return p.lo - q.hi > tolerance || q.lo - p.hi > tolerance;
     };
@@ -57,8 +58,8 @@ struct Fan {  // a triangle seen from one of its corners: the two others
 
 // Whether the plane through the shared corner with this normal has `a` above and `b` below it. Both may have one edge in the
 // plane, if these edges part there.
-inline bool parted_by(const Fan &a, const Fan &b, Vec axis, double size) {
-    double tolerance = 2e-15 * size * norm(axis);
+inline bool parted_by(const Fan &a, const Fan &b, Vec axis, double size, double slack) {
+    double tolerance = slack * size * norm(axis);
     if (!(tolerance > 0)) return false;
     int flat_a = -1, flat_b = -1, flats_a = 0, flats_b = 0;
     for (int i = 0; i < 2; ++i) {
@@ -70,13 +71,14 @@ inline bool parted_by(const Fan &a, const Fan &b, Vec axis, double size) {
     if (!flats_a || !flats_b) return true;
     if (flats_a + flats_b > 2) return false;
     Vec p = a.v[flat_a], q = b.v[flat_b];
-    return dot(p, q) <= 0 || norm_sq(cross(p, q)) > 1e-24 * norm_sq(p) * norm_sq(q);
+    double angle = 500 * slack;
+    return dot(p, q) <= 0 || norm_sq(cross(p, q)) > angle * angle * norm_sq(p) * norm_sq(q);
 }
 
 // Two triangles that share one corner, relative to it: apart when a plane parts them.
-inline bool fans_overlap(const Fan &a, const Fan &b) {
+inline bool fans_overlap(const Fan &a, const Fan &b, double slack) {
     double size = std::fmax(extent(a.v, 2), extent(b.v, 2));
-    auto parted = [&](Vec axis) { return parted_by(a, b, axis, size) || parted_by(a, b, axis * -1, size); };
+    auto parted = [&](Vec axis) { return parted_by(a, b, axis, size, slack) || parted_by(a, b, axis * -1, size, slack); };
     Vec na = a.normal(), nb = b.normal();
     if (parted(na) || parted(nb)) return false;
     for (int i = 0; i < 2; ++i)

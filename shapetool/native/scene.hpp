@@ -12,6 +12,7 @@ namespace shapetool {
 
 constexpr int kWide = 8;              // children of a node, triangles of a leaf, queries of a packet
 constexpr int kCrowd = 512;          // queries that are settled together
+constexpr double kTouch = 2e-15;      // two triangles nearer than this share of their size meet
 constexpr double kDegenerate = 1e-8;  // |cross of two edges| below this share of the longest edge squared: a segment
 
 // An array aligned for vector loads.
@@ -215,7 +216,8 @@ struct Functions {
     void (*all_hits)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end,
                      const int64_t *start, Hit *out);
     // Counts pairs until `stop_after`; writes them behind each other to the last argument, unless it is null.
-    int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, int64_t stop_after, std::vector<int64_t> *);
+    int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, double slack, int64_t stop_after,
+                             std::vector<int64_t> *);
 };
 
 const Functions &functions();              // the best the machine can run

@@ -207,18 +207,18 @@ void need_intersections(Scene &s, int threads) {
         std::atomic<int64_t> found{0};
         constexpr int64_t enough = 64;
         parallel_for(s.face_count < 1000 ? 1 : threads, s.leaf_count, 64, [&](size_t begin, size_t end, int) {
-            if (found < enough) found += functions().intersections(s, begin, end, enough, nullptr);
+            if (found < enough) found += functions().intersections(s, begin, end, kTouch, enough, nullptr);
         });
         s.topology.intersecting_pairs = std::min<int64_t>(found, enough);
     });
 }
 
-std::vector<int64_t> list_intersections(Scene &s, int threads) {
+std::vector<int64_t> list_intersections(Scene &s, double slack, int threads) {
     need_vertex_leaves(s, threads);
     constexpr size_t grain = 64;
     std::vector<std::vector<int64_t>> by_block((s.leaf_count + grain - 1) / grain);
     parallel_for(threads, s.leaf_count, grain, [&](size_t begin, size_t end, int) {
-        functions().intersections(s, begin, end, INT64_MAX, &by_block[begin / grain]);
+        functions().intersections(s, begin, end, slack, INT64_MAX, &by_block[begin / grain]);
     });
     std::vector<int64_t> pairs;
     for (const auto &block : by_block) pairs.insert(pairs.end(), block.begin(), block.end());

@@ -47,7 +47,7 @@ class RepairRecipe:
     """
 
     resolution: int = RESOLUTION  # cells along the longest side
-    gap: float | None = None  # openings narrower than this share of the longest side are closed; None: two cells
+    gap: float | None = None  # openings narrower than this share of the longest side are closed; None: two cells, or none
     keep_cavities: bool = False
     force: bool = False  # rebuild what is sound already
     sheets: bool = True  # thin plates from what encloses nothing; False: refuse it
@@ -59,10 +59,11 @@ class RepairRecipe:
         if self.gap is not None and not 0 < self.gap <= 0.5:
             raise ConfigError(f"gap is {self.gap}; expected a share of the longest side, above 0 and at most 0.5.")
 
-    @property
-    def gap_cells(self) -> float:
-        """The gap in cells."""
-        return GAP_CELLS if self.gap is None else self.gap * self.resolution
+    def gap_cells(self, found: Topology) -> float:
+        """The gap in cells; what is closed already has none to close unless one is stated."""
+        if self.gap is None:
+            return 0.0 if found.watertight and found.oriented and found.manifold else GAP_CELLS
+        return self.gap * self.resolution
 
 
 def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None = None) -> tuple[Mesh, RepairReport]:
@@ -88,7 +89,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     if not recipe.force and _is_sound(before):
         return mesh, _report_kept(mesh, before)
     inner, frame = _unit(mesh)
-    lattice, outside, distances, regions = _flooded(inner, recipe, used)
+    lattice, outside, distances, regions = _flooded(inner, recipe.resolution, recipe.gap_cells(before), used)
     cavities = _cavities(inner, lattice, regions)
     if recipe.keep_cavities and cavities.any():
         outside |= regions.nodes_of(cavities)
@@ -143,11 +144,11 @@ def _unit(mesh: Mesh) -> tuple[Mesh, tuple[Float[np.ndarray, "3"], float]]:
 
 
 def _flooded(
-    mesh: Mesh, recipe: RepairRecipe, threads: int
+    mesh: Mesh, resolution: int, gap_cells: float, threads: int
 ) -> tuple[Lattice, Bool[np.ndarray, "X Y Z"], Float[np.ndarray, "X Y Z"], Regions]:
     """The lattice, the nodes that the flood reaches, the distances in cells near the mesh, and all free pieces."""
-    level = max(_LEVEL, (recipe.gap_cells + 1) / 2)
-    lattice = lattice_around(mesh, recipe.resolution, level)
+    level = max(_LEVEL, (gap_cells + 1) / 2)
+    lattice = lattice_around(mesh, resolution, level)
     distances = distances_near(mesh, lattice, level + 1, threads)
     regions = regions_of(distances > level)
     chosen = np.zeros(regions.count, bool)
@@ -165,7 +166,7 @@ def _what_would_hold(mesh: Mesh, recipe: RepairRecipe, threads: int) -> str:
     """What to do about a surface that encloses nothing: the gap and the resolution that would, if any."""
     resolution = recipe.resolution // 2
     while resolution >= 8:
-        regions = _flooded(mesh, RepairRecipe(resolution), threads)[3]
+        regions = _flooded(mesh, resolution, GAP_CELLS, threads)[3]
         if regions.count > 1:
             gap = GAP_CELLS / resolution
             return f"It would enclose space with --gap {gap:.3g} or --resolution {resolution}."

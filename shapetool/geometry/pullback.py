@@ -86,6 +86,47 @@ def moved(
     return *best, not fewest
 
 
+def moved_apart(
+    start: Float[np.ndarray, "V 3"],
+    target: Float[np.ndarray, "V 3"],
+    quads: Int[np.ndarray, "Q 4"],
+    step: float,
+    threads: int = 0,
+) -> Float[np.ndarray, "V 3"]:
+    """Where the vertices come to as by `moved`, from a start that has no bad face, when only few of them move.
+
+    Only the quads whose box comes to a cell of four steps that a moving one may come to are looked at. Nothing moves
+    when a face stays bad.
+    """
+    moving = (start != target).any(axis=1)[quads].any(axis=1)
+    low = np.minimum(start[quads], target[quads]).min(axis=1)
+    high = np.maximum(start[quads], target[quads]).max(axis=1)
+    near = quads[_beside(low, high, moving, 4 * step)]
+    vertices, own = np.unique(near, return_inverse=True)
+    mesh, _, clean = moved(start[vertices], target[vertices], own.reshape(-1, 4), threads)
+    places = start.copy()
+    if clean:
+        places[vertices] = mesh.vertices
+    return places
+
+
+def _beside(
+    low: Float[np.ndarray, "N 3"], high: Float[np.ndarray, "N 3"], chosen: Bool[np.ndarray, " N"], cell: float
+) -> Bool[np.ndarray, " N"]:
+    """Which boxes share a cell with one of the chosen ones."""
+    first = np.floor((low - low.min(axis=0)) / cell).astype(np.int64)
+    extent = np.floor((high - low.min(axis=0)) / cell).astype(np.int64) - first
+    touched = np.zeros(first.max(axis=0) + extent.max(axis=0) + 1, bool)
+    beside = np.zeros(len(low), bool)
+    for offset in np.ndindex(*(extent[chosen].max(axis=0) + 1)):
+        reaches = chosen & (extent >= offset).all(axis=1)
+        touched[tuple((first[reaches] + offset).T)] = True
+    for offset in np.ndindex(*(extent.max(axis=0) + 1)):
+        reaches = (extent >= offset).all(axis=1)
+        beside[reaches] |= touched[tuple((first[reaches] + offset).T)]
+    return beside
+
+
 def bad_faces(mesh: Mesh, threads: int = 0) -> Bool[np.ndarray, " F"]:
     """The faces without area, back to back with a neighbour, or meeting another face but in what they share."""
     bad = np.zeros(len(mesh.faces), bool)
@@ -102,10 +143,12 @@ def bad_faces(mesh: Mesh, threads: int = 0) -> Bool[np.ndarray, " F"]:
 
 
 def _neighbours(faces: Int[np.ndarray, "F 3"]) -> tuple[Int[np.ndarray, " E"], Int[np.ndarray, " E"]]:
-    """The two faces at each edge of a closed manifold mesh."""
+    """The two faces at each edge of a manifold mesh that has two."""
     start, end = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
-    order = np.argsort(np.minimum(start, end) * (faces.max() + 1) + np.maximum(start, end), kind="stable")
-    return order[0::2] // 3, order[1::2] // 3
+    edge = np.minimum(start, end) * (faces.max() + 1) + np.maximum(start, end)
+    order = np.argsort(edge, kind="stable")
+    same = np.flatnonzero(edge[order[1:]] == edge[order[:-1]])
+    return order[same] // 3, order[same + 1] // 3
 
 
 def _around(at: Bool[np.ndarray, " V"], faces: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, " V"]:

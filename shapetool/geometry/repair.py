@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from shapetool.errors import ConfigError, MeshError
-from shapetool.geometry.deviation import Deviation, deviation
+from shapetool.geometry.crevices import led_into_crevices
+from shapetool.geometry.deviation import Deviation, deviation, spread_points
 from shapetool.geometry.dual import boundary_of
 from shapetool.geometry.flood import Lattice, Regions, distances_near, lattice_around, regions_of, sink
 from shapetool.geometry.kernel import kernel_of
@@ -20,6 +21,8 @@ GAP_CELLS = 2.0
 _LEVEL = 0.87
 # A surface of less mean thickness, in cells, is taken for sheets that became plates.
 _PLATE = 0.2
+# Points of the input that are looked for under the result.
+_SAMPLES = 300_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class RepairRecipe:
     """
 
     resolution: int = RESOLUTION  # cells along the longest side
-    gap: float | None = None  # openings narrower than this share of the longest side are closed; None: two cells, or none
+    # Openings narrower than this share of the longest side are closed; None: two cells, but none of what is closed.
+    gap: float | None = None
     keep_cavities: bool = False
     force: bool = False  # rebuild what is sound already
     sheets: bool = True  # thin plates from what encloses nothing; False: refuse it
@@ -94,7 +98,13 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     if recipe.keep_cavities and cavities.any():
         outside |= regions.nodes_of(cavities)
     outside = sink(outside, distances, _LEVEL)
-    result, held_back = _pulled(inner, lattice, outside, distances, frame, used)
+    result, quads, held_back = _pulled(inner, lattice, outside, distances, frame, used)
+
+    def shown(points: Float[np.ndarray, "P 3"]) -> Bool[np.ndarray, " P"]:
+        return _shown((points - frame[0]) / frame[1], lattice, outside)
+
+    spread = np.concatenate([spread_points(mesh, _SAMPLES), mesh.vertices[np.unique(mesh.faces)]])
+    result = led_into_crevices(mesh, result, quads, spread[shown(spread)], lattice.step * frame[1], used)
     after = analyse(result, threads)
     if not _is_sound(after):
         raise MeshError(
@@ -114,7 +124,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
         cavities=int(cavities.sum()),
         solid=solid,
         held_back=held_back,
-        deviation=deviation(mesh, result, lambda p: _shown((p - frame[0]) / frame[1], lattice, outside), used),
+        deviation=deviation(mesh, result, shown, used),
         warnings=() if solid else (f"nothing is enclosed: sheets became plates {2 * STAND_OFF:g} cells thick. {hint}",),
     )
     return result, report
@@ -181,8 +191,8 @@ def _pulled(
     distances: Float[np.ndarray, "X Y Z"],
     frame: tuple[Float[np.ndarray, "3"], float],
     threads: int,
-) -> tuple[Mesh, int]:
-    """The shore of the flood on the mesh, and how many vertices stayed behind."""
+) -> tuple[Mesh, Int[np.ndarray, "Q 4"], int]:
+    """The shore of the flood on the mesh, the quads it consists of, and how many vertices stayed behind."""
     values = np.minimum(distances, 4.0) - np.float32(_LEVEL)
     corners, quads, _ = boundary_of(~outside, values, -0.1)
     start = lattice.points(corners)
@@ -191,7 +201,7 @@ def _pulled(
         rebuilt, steps, clean = moved(frame[0] + start * frame[1], frame[0] + target * frame[1], quads, threads)
         if clean:
             break
-    return rebuilt, int((steps > 0).sum())
+    return rebuilt, quads, int((steps > 0).sum())
 
 
 def _shown(

@@ -180,3 +180,26 @@ def test_the_brute_force_check_sees_two_faces_that_cross():
     assert crossing_pairs(Mesh(t, np.arange(6).reshape(2, 3))) == 1
     t[3:] += [2.0, 0.0, 0.0]
     assert crossing_pairs(Mesh(t, np.arange(6).reshape(2, 3))) == 0
+
+
+def grooved_block(slope: float) -> Mesh:
+    """The box from 0 to 1 with a groove along z, `slope` wide for its depth, from the top down to y = 0.4."""
+    half = 0.3 * slope
+    outline = np.array([[0, 0], [1, 0], [1, 1], [0.5 + half, 1], [0.5, 0.4], [0.5 - half, 1], [0, 1]])
+    cap = np.array([[0, 1, 4], [1, 2, 3], [1, 3, 4], [0, 4, 5], [0, 5, 6]])
+    count = len(outline)
+    vertices = np.concatenate([np.column_stack([outline, np.full(count, z)]) for z in (0.0, 1.0)])
+    sides = [[k, (k + 1) % count, count + (k + 1) % count] for k in range(count)]
+    sides += [[k, count + (k + 1) % count, count + k] for k in range(count)]
+    return Mesh(vertices, np.concatenate([cap[:, ::-1], cap + count, np.array(sides)]))
+
+
+def test_the_surface_goes_down_a_groove_further_than_nodes_of_the_lattice_fit():
+    groove = grooved_block(0.15)
+    assert groove.volume == pytest.approx(1 - 0.09 * 0.6 / 2)
+    result, report = repair(groove, RepairRecipe(resolution=32, force=True))
+    depth = np.linspace(0.725, 0.975, 11)  # a ball about a node that keeps 0.87 cells fits in from 0.76
+    assert (np.abs(winding_number(result, np.column_stack([np.full(11, 0.5), depth, np.full(11, 0.5)]))) < 0.5).all()
+    assert report.deviation.max < 0.02  # 0.03 before the surface is led in
+    assert trimesh.Trimesh(result.vertices, result.faces, process=False).is_watertight
+    assert crossing_pairs(result) == 0

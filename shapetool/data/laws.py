@@ -18,7 +18,7 @@ NEAR_PROBED = (512, 4096)  # samples and surface points compared each with each
 STEPS = (1, 2, 3, 5, 8)  # neighbours along the curve
 # Methods that decide inside by the surfaces alone. The winding number of a mesh that is not consistently oriented may
 # change its verdict where no surface is.
-SIGNS_OF_SURFACES = ("pseudonormal", "parity")
+SIGNS_OF_SURFACES = ("pseudonormal", "parity", "crossings")
 
 
 def sdf_problems(row: Mapping[str, Any], *, exact: bool) -> list[str]:

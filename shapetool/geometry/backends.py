@@ -38,7 +38,7 @@ def load_backend(name: str) -> Callable[[Mesh, str, int | None], Field]:
     if name == "native":
         from shapetool.geometry.sdf import SignedField
 
-        return lambda mesh, sign, threads: SignedField(mesh, sign=sign, threads=threads)
+        return SignedField
     if name == "pysdf":
         _require_pysdf()
         return PysdfField

@@ -88,9 +88,9 @@ def check_finite(vertices: Float[np.ndarray, "V 3"]) -> None:
     Raises:
         MeshError: that counts the bad vertices and names the first.
     """
-    bad = ~(np.abs(vertices) <= LARGEST_COORDINATE).all(axis=1)  # written so that NaN is bad too
-    if not bad.any():
+    if np.abs(vertices).max(initial=0.0) <= LARGEST_COORDINATE:  # written so that NaN is bad too
         return
+    bad = ~(np.abs(vertices) <= LARGEST_COORDINATE).all(axis=1)
     row = int(np.argmax(bad))
     values = ", ".join(f"{value:g}" for value in vertices[row])
     raise MeshError(
@@ -105,9 +105,9 @@ def check_indices(faces: Int[np.ndarray, "F 3"], n_vertices: int) -> None:
     Raises:
         MeshError: that counts the bad faces and names the first.
     """
-    bad = ((faces < 0) | (faces >= n_vertices)).any(axis=1)
-    if not bad.any():
+    if not faces.size or (faces.min() >= 0 and faces.max() < n_vertices):
         return
+    bad = ((faces < 0) | (faces >= n_vertices)).any(axis=1)
     row = int(np.argmax(bad))
     raise MeshError(
         f"expected vertex indices from 0 to {n_vertices - 1}, found {int(bad.sum())} of {len(faces)} faces "

@@ -112,6 +112,23 @@ class Kernel {
         return w.array(P);
     }
 
+    int orientation(int threads) {
+        nb::gil_scoped_release release;
+        return need_orientation(*scene_, thread_count(threads));
+    }
+
+    Out<int8_t> inside(Points points, int threads) {
+        size_t P = points.shape(0);
+        Result<int8_t> inside(P);
+        int way = orientation(threads);
+        if (!way) throw std::invalid_argument("expected a closed mesh wound one way, found another");
+        {
+            nb::gil_scoped_release release;
+            query_inside(*scene_, points.data(), P, way, thread_count(threads), inside.data);
+        }
+        return inside.array(P);
+    }
+
     nb::tuple winding_change(Points points, int threads) {
         size_t P = points.shape(0);
         Result<float> change(P), doubt(P);
@@ -239,6 +256,8 @@ NB_MODULE(_kernel, m) {
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)
         .def("distances", &Kernel::distances, nb::arg("points"), nb::arg("sign"), nb::arg("threads") = 0)
         .def("lattice", &Kernel::lattice, nb::arg("x"), nb::arg("y"), nb::arg("z"), nb::arg("sign"), nb::arg("threads") = 0)
+        .def("orientation", &Kernel::orientation, nb::arg("threads") = 0)
+        .def("inside", &Kernel::inside, nb::arg("points"), nb::arg("threads") = 0)
         .def("winding_change", &Kernel::winding_change, nb::arg("points"), nb::arg("threads") = 0)
         .def("winding", &Kernel::winding, nb::arg("points"), nb::arg("how") = "fast", nb::arg("threads") = 0)
         .def("first_hits", &Kernel::first_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)

@@ -354,26 +354,36 @@ std::unique_ptr<Scene> build_scene(const double *vertices, size_t V, const int64
     for (size_t i = 0; i < 3 * V; ++i) s.vertices[i] = vertices[i] * unit;
     s.faces.resize(3 * F);
     s.triangles.resize(9 * F);
-    double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
-    for (size_t i = 0; i < 3 * F; ++i) {
-        s.faces[i] = int32_t(faces[i]);
-        const double *v = &s.vertices[3 * size_t(faces[i])];
-        for (int a = 0; a < 3; ++a) {
-            s.triangles[3 * i + size_t(a)] = v[a];
-            lo[a] = std::min(lo[a], v[a]), hi[a] = std::max(hi[a], v[a]);
+    for (int a = 0; a < 3; ++a) s.low[a] = INFINITY, s.high[a] = -INFINITY;
+    std::mutex together;
+    parallel_for(F < 4000 ? 1 : threads, 3 * F, 1 << 15, [&](size_t begin, size_t end, int) {
+        double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+        for (size_t i = begin; i < end; ++i) {
+            s.faces[i] = int32_t(faces[i]);
+            const double *v = &s.vertices[3 * size_t(faces[i])];
+            for (int a = 0; a < 3; ++a) {
+                s.triangles[3 * i + size_t(a)] = v[a];
+                low[a] = std::min(low[a], v[a]), high[a] = std::max(high[a], v[a]);
+            }
         }
-    }
+        std::lock_guard<std::mutex> alone(together);
+        for (int a = 0; a < 3; ++a) s.low[a] = std::min(s.low[a], low[a]), s.high[a] = std::max(s.high[a], high[a]);
+    });
     double half = 0;
     for (int a = 0; a < 3; ++a) {
-        s.centre[a] = 0.5 * (lo[a] + hi[a]);
-        half = std::max(half, 0.5 * (hi[a] - lo[a]));
+        s.centre[a] = 0.5 * (s.low[a] + s.high[a]);
+        half = std::max(half, 0.5 * (s.high[a] - s.low[a]));
     }
     s.to_f32 = half > 0 ? 1 / half : 1;
-    build_tree(s, threads);
     return scene;
 }
 
+void need_tree(Scene &s, int threads) {
+    std::call_once(s.tree_once, [&] { build_tree(s, threads); });
+}
+
 void need_frames(Scene &s, int threads) {
+    need_tree(s, threads);
     std::call_once(s.frames_once, [&] {
         s.frames.resize(s.leaf_count);
         parallel_for(s.face_count < 4000 ? 1 : threads, s.leaf_count, 256, [&](size_t begin, size_t end, int) {
@@ -410,6 +420,7 @@ void find_distinct(const VertexLeaf &from, FanLeaf &leaf) {
 }  // namespace
 
 void need_vertex_leaves(Scene &s, int threads) {
+    need_tree(s, threads);
     std::call_once(s.vertices_once, [&] {
         s.vertex_leaves.resize(s.leaf_count);
         parallel_for(s.face_count < 4000 ? 1 : threads, s.leaf_count, 256, [&](size_t begin, size_t end, int) {

@@ -16,6 +16,7 @@ namespace shapetool {
 namespace {
 #include "closest.inc"
 #include "cluster.inc"
+#include "columns.inc"
 #include "intersections.inc"
 #include "rays.inc"
 #include "winding.inc"
@@ -23,6 +24,6 @@ namespace {
 
 extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
 const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, cluster_closest, winding, settle, told, careful,
-                                           exact, first_hits, count_hits, all_hits, intersections};
+                                           exact, first_hits, count_hits, all_hits, column_keys, cross_rows, intersections};
 
 }  // namespace shapetool

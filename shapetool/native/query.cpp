@@ -6,6 +6,7 @@
 
 #include "build.hpp"
 #include "parallel.hpp"
+#include "sorting.hpp"
 #include "triangle.hpp"
 
 namespace shapetool {
@@ -20,41 +21,6 @@ uint32_t spread(uint32_t x) {  // 10 bits to every third bit
     x = (x | x << 8) & 0x0300f00f;
     x = (x | x << 4) & 0x030c30c3;
     return (x | x << 2) & 0x09249249;
-}
-
-// The order that sorts the keys: a radix sort, stable, by all threads.
-std::vector<uint32_t> sorting_order(std::vector<uint32_t> keys, int bits, int threads) {
-    size_t P = keys.size();
-    std::vector<uint32_t> order(P), order2(P), keys2(P);
-    size_t grain = std::max<size_t>(1, (P + size_t(threads) - 1) / size_t(std::max(1, threads)));
-    size_t blocks = (P + grain - 1) / grain;
-    constexpr int kDigit = 11;
-    constexpr size_t kRadix = size_t(1) << kDigit;
-    for (size_t i = 0; i < P; ++i) order[i] = uint32_t(i);
-    std::vector<uint32_t> counts(blocks * kRadix);
-    for (int shift = 0; shift < bits; shift += kDigit) {
-        std::fill(counts.begin(), counts.end(), 0);
-        parallel_for(threads, P, grain, [&](size_t begin, size_t end, int) {
-            uint32_t *c = &counts[begin / grain * kRadix];
-            for (size_t i = begin; i < end; ++i) ++c[(keys[i] >> shift) & (kRadix - 1)];
-        });
-        uint32_t total = 0;
-        for (size_t d = 0; d < kRadix; ++d)
-            for (size_t b = 0; b < blocks; ++b) {
-                uint32_t n = counts[b * kRadix + d];
-                counts[b * kRadix + d] = total;
-                total += n;
-            }
-        parallel_for(threads, P, grain, [&](size_t begin, size_t end, int) {
-            uint32_t *c = &counts[begin / grain * kRadix];
-            for (size_t i = begin; i < end; ++i) {
-                uint32_t at = c[(keys[i] >> shift) & (kRadix - 1)]++;
-                keys2[at] = keys[i], order2[at] = order[i];
-            }
-        });
-        keys.swap(keys2), order.swap(order2);
-    }
-    return order;
 }
 
 // Cells (x, y, z) of `bits` bits each, in place, into what is interleaved to their places along a Hilbert curve (Skilling
@@ -84,7 +50,8 @@ enum class Curve { morton, hilbert };  // the second is the better one, and cost
 
 // The order of the queries along a curve through the box around them, no finer than they can tell apart.
 std::vector<uint32_t> curve_order(const double *points, size_t P, Curve curve, int threads) {
-    if (P < 32) return sorting_order(std::vector<uint32_t>(P), 0, 1);
+    std::vector<uint32_t> keys(P);
+    if (P < 32) return sorting_order(keys, 0, 1);
     double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
     for (size_t i = 0; i < P; ++i)
         for (size_t a = 0; a < 3; ++a) lo[a] = std::min(lo[a], points[3 * i + a]), hi[a] = std::max(hi[a], points[3 * i + a]);
@@ -92,7 +59,6 @@ std::vector<uint32_t> curve_order(const double *points, size_t P, Curve curve, i
     double size = std::max(hi[0] - lo[0], std::max(hi[1] - lo[1], hi[2] - lo[2]));
     double by = size > 0 ? double(1 << bits) * 0.999999 / size : 0;
     if (!std::isfinite(by)) by = 0;
-    std::vector<uint32_t> keys(P);
     parallel_for(threads, P, kCells, [&](size_t begin, size_t end, int) {
         uint32_t cell[3][kCells];
         for (size_t i = begin; i < end; ++i)
@@ -101,7 +67,7 @@ std::vector<uint32_t> curve_order(const double *points, size_t P, Curve curve, i
         for (size_t i = begin; i < end; ++i)
             keys[i] = spread(cell[0][i - begin]) << 2 | spread(cell[1][i - begin]) << 1 | spread(cell[2][i - begin]);
     });
-    return sorting_order(std::move(keys), 3 * bits, threads);
+    return sorting_order(keys, 3 * bits, threads);
 }
 
 // The queries in units of 2^-exponent and in the order of the curve: order[k] is where query k came from. Results are made in

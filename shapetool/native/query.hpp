@@ -22,6 +22,10 @@ void query_rays(Scene &, const double *origins, const double *directions, size_t
 void query_all_hits(Scene &, const double *origins, const double *directions, size_t R, int threads,
                     std::vector<int64_t> &start, std::vector<double> &t, std::vector<int64_t> &faces);
 
+// Whether the winding number exceeds one half, 1 or 0, of a mesh with this orientation, which is not 0 (build.hpp); -1 where
+// rounding might decide: on the surface, or about as near to it as numbers are to one another. No tree is needed.
+void query_inside(Scene &, const double *points, size_t P, int orientation, int threads, int8_t *inside);
+
 // Closed, oriented, manifold, nowhere folded or meeting itself: the pseudonormal then gives the winding number exactly.
 bool pseudonormals_hold(Scene &, int threads);
 

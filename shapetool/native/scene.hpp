@@ -107,19 +107,21 @@ struct Scene {
     Aligned<double> vertices;    // 3 V
     std::vector<int32_t> faces;  // 3 F
     Aligned<double> triangles;   // 9 F
+    double low[3], high[3];      // the box of the vertices in use
     double centre[3] = {0, 0, 0}, to_f32 = 1;  // f32 frame: (p - centre) * to_f32, mesh within [-1, 1]
 
     Aligned<Node> nodes;
     std::vector<int32_t> leaf_faces;  // kWide per leaf, -1 where empty
     size_t leaf_count = 0;
 
-    std::once_flag frames_once, vertices_once, moments_once, topology_once, normals_once, intersections_once, front_once,
-        boundary_once;
+    std::once_flag tree_once, frames_once, vertices_once, moments_once, topology_once, normals_once, intersections_once,
+        front_once, boundary_once, orientation_once;
     Aligned<FrameLeaf> frames;
     Aligned<VertexLeaf> vertex_leaves;
     Aligned<FanLeaf> fan_leaves;
     Aligned<NodeMoments> moments;
     Aligned<NodeSecondMoments> second_moments;
+    int orientation = 0;  // see build.hpp
     Topology topology;
     std::vector<int32_t> neighbour;    // 3 F: the face across edge (i, i+1), or -1
     std::vector<int32_t> component;    // F
@@ -188,6 +190,31 @@ struct alignas(64) RaySpace {
     uint8_t heading[kRayBlock];
 };
 
+// Points sorted by the cell of a grid across the box of a mesh, and how often the surface lies above each (columns.inc).
+struct Columns {
+    struct Rows {
+        uint16_t first, last;
+    };
+    int axis[3];  // across the grid, across its rows, and along the lines: a right-handed frame
+    double low[2], size[2], per[2], extent[2];  // where cells begin, how large they are, how many a unit, of all of them
+    double unit;             // what points are multiplied with to be in units of 2^-exponent
+    double close;            // this near to the surface a point is doubtful in any case
+    double least[3], most[3];  // the box and what is close to it
+    int32_t rows, cols;
+    const uint32_t *start;    // of each cell; a row has cols + 1 of them, the last one for its end
+    const Rows *face_rows;    // which rows each face meets
+    const double *points[3];  // along the axes; behind each row is room for three more, so that threads keep apart
+    int64_t *winding;         // signed crossings above each point
+    uint8_t *doubtful;        // close to the surface, or rounding might decide
+
+    // The column or row of what is so far from the first; never falls where that grows.
+    int32_t cell(int a, double from_low) const {
+        double place = from_low * per[a], last = (a == 0 ? cols : rows) - 1;
+        place = place > 0 ? place : 0;
+        return int32_t(place < last ? place : last);
+    }
+};
+
 // One table for each instruction set; queries and origins are in units of 2^-exponent, neighbours in the array near each
 // other in space.
 struct Functions {
@@ -215,6 +242,10 @@ struct Functions {
     // Every crossing of ray i to out[start[i]] and on, as many as count_hits found; in no order.
     void (*all_hits)(const Scene &, const double *origins, const double *directions, size_t begin, size_t end,
                      const int64_t *start, Hit *out);
+    // The number of the cell of each point, or that of cells for points outside.
+    void (*column_keys)(const Columns &, const double *points, size_t begin, size_t end, uint32_t *keys);
+    // Adds up crossings for the points of some rows.
+    void (*cross_rows)(const Scene &, const Columns &, int32_t row_begin, int32_t row_end);
     // Counts pairs until `stop_after`; writes them behind each other to the last argument, unless it is null.
     int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, double slack, int64_t stop_after,
                              std::vector<int64_t> *);

@@ -94,22 +94,68 @@ void find_components(Scene &s, Topology &t) {
     }
 }
 
+// Whether every edge has two faces that run along it in opposite directions.
+bool edges_cancel(const Scene &s, int threads) {
+    // half-edges at their smaller vertex: the larger one, and in the lowest bit the direction
+    std::vector<uint32_t> start(s.vertex_count + 1, 0), ends(3 * s.face_count);
+    const int32_t *faces = s.faces.data();
+    auto each = [&](const auto &take) {
+        for (size_t f = 0; f < s.face_count; ++f) {
+            int32_t a = faces[3 * f], b = faces[3 * f + 1], c = faces[3 * f + 2];
+            take(a, b), take(b, c), take(c, a);
+        }
+    };
+    each([&](int32_t a, int32_t b) { ++start[size_t(std::min(a, b)) + 1]; });
+    for (size_t v = 0; v < s.vertex_count; ++v) start[v + 1] += start[v];
+    std::vector<uint32_t> at(start.begin(), start.end() - 1);
+    each([&](int32_t a, int32_t b) { ends[at[size_t(std::min(a, b))]++] = uint32_t(std::max(a, b)) << 1 | uint32_t(a < b); });
+    std::atomic<bool> cancel{true};
+    parallel_for(threads, s.vertex_count, 4096, [&](size_t begin, size_t end, int) {
+        for (size_t v = begin; v < end && cancel; ++v) {
+            uint32_t *first = ends.data() + start[v], *last = ends.data() + start[v + 1];
+            std::sort(first, last);
+            bool paired = (last - first) % 2 == 0;
+            for (; paired && first != last; first += 2)  // one each way, and no third
+                paired = first[0] + 1 == first[1] && first[1] % 2 == 1 && (first + 2 == last || first[2] > first[1]);
+            if (!paired) cancel = false;
+        }
+    });
+    return cancel;
+}
+
+constexpr size_t kVolumeGrain = 2048;  // faces added up before their sums are: the same bits whatever the threads
+
+double volume_of_faces(const Scene &s, size_t begin, size_t end) {
+    Vec centre{s.centre[0], s.centre[1], s.centre[2]};
+    double volume = 0;
+    for (size_t f = begin; f < end; ++f) {
+        const double *v = &s.triangles[9 * f];
+        volume += dot(load(v) - centre, cross(load(v + 3) - centre, load(v + 6) - centre)) / 6;
+    }
+    return volume;
+}
+
+double signed_volume(const Scene &s, int threads) {
+    std::vector<double> sums((s.face_count + kVolumeGrain - 1) / kVolumeGrain);
+    parallel_for(threads, s.face_count, kVolumeGrain,
+                 [&](size_t begin, size_t end, int) { sums[begin / kVolumeGrain] = volume_of_faces(s, begin, end); });
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
 // Normals, sums and folds, face by face.
 void measure_faces(Scene &s, Topology &t, int threads) {
     s.face_normals.resize(3 * s.face_count);
     struct Sum {
-        double volume = 0, area = 0;
+        double area = 0;
         int64_t degenerate = 0;
     };
     constexpr size_t grain = 2048;
     std::vector<Sum> sums((s.face_count + grain - 1) / grain);
-    Vec centre{s.centre[0], s.centre[1], s.centre[2]};
     parallel_for(threads, s.face_count, grain, [&](size_t begin, size_t end, int) {
         Sum sum;
         for (size_t f = begin; f < end; ++f) {
             const double *v = &s.triangles[9 * f];
             Vec a = load(v), b = load(v + 3), c = load(v + 6), n = cross(b - a, c - a);
-            sum.volume += dot(a - centre, cross(b - centre, c - centre)) / 6;
             double length = norm(n);
             sum.area += 0.5 * length;
             bool thin = is_degenerate(n, longest_edge_sq(a, b, c));
@@ -118,7 +164,8 @@ void measure_faces(Scene &s, Topology &t, int threads) {
         }
         sums[begin / grain] = sum;
     });
-    for (const Sum &sum : sums) t.volume += sum.volume, t.area += sum.area, t.degenerate_faces += sum.degenerate;
+    t.volume = signed_volume(s, threads);
+    for (const Sum &sum : sums) t.area += sum.area, t.degenerate_faces += sum.degenerate;
     for (size_t i = 0; i < 3 * s.face_count; ++i)
         if (s.neighbour[i] > int32_t(i)) {
             Vec a = load(&s.face_normals[3 * (i / 3)]), b = load(&s.face_normals[3 * size_t(s.neighbour[i] / 3)]);
@@ -137,6 +184,14 @@ void need_topology(Scene &s, int threads) {
         t.closed = t.open_edges == 0 && t.nonmanifold_edges == 0;
         t.oriented = t.misoriented_edges == 0 && t.nonmanifold_edges == 0;
     });
+}
+
+int need_orientation(Scene &s, int threads) {
+    if (s.face_count < 4000) threads = 1;
+    std::call_once(s.orientation_once, [&] {
+        if (edges_cancel(s, threads)) s.orientation = signed_volume(s, threads) < 0 ? -1 : 1;
+    });
+    return s.orientation;
 }
 
 void need_normals(Scene &s, int threads) {

@@ -18,9 +18,9 @@ class InsideTest:
 
     Around a closed mesh that is wound one way, the winding number is how often the surface lies above a point, counted
     with its sign. So each face is taken to the points below it, with no hierarchy to build and no proof wanted that
-    faces do not meet; what was `auto` is called `crossings` then. Points on the surface, or so close to it that rounding might
-    decide, are asked for their signed distance. On other meshes every point is, and with the sign `parity`; the sign
-    `pseudonormal` is held to its proof first.
+    faces do not meet; what was `auto` is called `crossings` then. Points on the surface, or so close to it that
+    rounding might decide, are asked for their signed distance. On other meshes every point is, and with the sign
+    `parity`; the sign `pseudonormal` is held to its proof first.
 
     Raises:
         ConfigError: unknown or not yet available sign method.

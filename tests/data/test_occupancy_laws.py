@@ -30,6 +30,14 @@ def ball(count: int = 20_000, dtype: str = "f2") -> dict[str, object]:
     }
 
 
+@pytest.mark.parametrize("method", ["pseudonormal", "parity", "crossings"])
+def test_labels_exchanged_on_a_closed_surface_are_found_whichever_method_decided_by_the_surface(method):
+    row = {**ball(), "sign_method": method}
+    assert occupancy_problems(row, frame=FRAME) == []
+    row["inside"] = ~row["inside"]
+    assert any("exchanged" in problem for problem in occupancy_problems(row, frame=FRAME))
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f2"])
 def test_true_labels_pass_alone_and_in_a_shard(tmp_path, dtype):
     row = ball(dtype=dtype)

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from shapetool.errors import MeshError
 from shapetool.geometry.mesh import Mesh
-from shapetool.native._kernel import Kernel, add_noise, points_on_faces, simd
+from shapetool.native._kernel import Kernel, add_noise, points_on_faces, simd, surface_cells
 
-__all__ = ["Kernel", "add_noise", "finite_points", "kernel_of", "points_on_faces", "simd"]
+__all__ = ["Kernel", "add_noise", "finite_points", "kernel_of", "points_on_faces", "simd", "surface_cells"]
 
 _kernels: WeakKeyDictionary[Mesh, Kernel] = WeakKeyDictionary()
 

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <climits>
 #include <stdexcept>
 #include <string>
@@ -12,6 +13,7 @@
 #include "parallel.hpp"
 #include "query.hpp"
 #include "sampling.hpp"
+#include "voxels.hpp"
 
 namespace nb = nanobind;
 using namespace shapetool;
@@ -243,6 +245,20 @@ void noise(Base base, float std, Seed seed, Noisy points) {
     add_noise(base.data(), std, base.shape(0), Random(seed.data()), points.data());
 }
 
+using Corner = nb::ndarray<const double, nb::shape<3>, nb::c_contig, nb::device::cpu>;
+
+Out<uint8_t> cells_of_surface(Triangles<double> triangles, Corner low, double size, int n, int threads) {
+    if (n < 1 || !(size > 0)) throw std::invalid_argument("expected at least one cell of a size above 0");
+    size_t across = size_t(n), total = across * across * across;
+    Result<uint8_t> cells(total);
+    {
+        nb::gil_scoped_release release;
+        std::fill(cells.data, cells.data + total, uint8_t(0));
+        surface_cells(triangles.data(), triangles.shape(0), low.data(), size, n, thread_count(threads), cells.data);
+    }
+    return cells.array(total);
+}
+
 }  // namespace
 
 NB_MODULE(_kernel, m) {
@@ -250,6 +266,8 @@ NB_MODULE(_kernel, m) {
     m.def("simd", [] { return std::string(functions().name); }, "The instruction set in use: avx512, avx2 or baseline.");
     m.def("points_on_faces", &on_faces<float>, nb::arg("triangles"), nb::arg("faces"), nb::arg("seed"));
     m.def("points_on_faces", &on_faces<double>, nb::arg("triangles"), nb::arg("faces"), nb::arg("seed"));
+    m.def("surface_cells", &cells_of_surface, nb::arg("triangles"), nb::arg("low"), nb::arg("size"), nb::arg("n"),
+          nb::arg("threads") = 0);
     m.def("add_noise", &noise, nb::arg("base"), nb::arg("std"), nb::arg("seed"), nb::arg("points"));
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)

@@ -31,11 +31,15 @@ REQUIRED_ATTRIBUTES = ("format", "layout", "kind", "recipe", "seed", "shapetool_
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset of a shard: `types` it may have, and its shape per shape, with letters for free lengths."""
+    """One dataset of a shard: `types` it may have, and its shape per shape, with letters for free lengths.
+
+    All shapes of a data set have an `optional` one, or none has.
+    """
 
     name: str
     types: tuple[str, ...]
     axes: tuple[str | int, ...] = ()
+    optional: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -45,7 +49,7 @@ class Column:
     @property
     def is_small(self) -> bool:
         """Whether a whole shard's worth of this column is only a few bytes a shape."""
-        return not any(isinstance(axis, str) for axis in self.axes)
+        return len(self.axes) < 2 and not any(isinstance(axis, str) for axis in self.axes)
 
 
 _FRAME = (
@@ -68,12 +72,23 @@ KINDS: dict[str, tuple[Column, ...]] = {
         Column("high", ("f8",), (3,)),
         Column("lattice", ("f4", "f2"), ("N", "N", "N")),
     ),
-    "occupancy": (*_FRAME, _POINTS, Column("inside", ("bool",), ("P",)), *_SURFACE),
+    "occupancy": (
+        *_FRAME,
+        _POINTS,
+        Column("inside", ("bool",), ("P",)),
+        *_SURFACE,
+        Column("low", ("f8",), (3,), optional=True),
+        Column("high", ("f8",), (3,), optional=True),
+        Column("solid", ("bool",), ("N", "N", "N"), optional=True),
+        Column("surface", ("bool",), ("N", "N", "N"), optional=True),
+        Column("order", ("i4",), ("P",), optional=True),
+        Column("voxels", ("bool",), (64, 64, 64), optional=True),
+    ),
 }
 
 
 def columns_of(kind: str) -> tuple[Column, ...]:
-    """The columns that a shard of this kind holds, in the order in which they are hashed.
+    """The columns that a shard of this kind holds or may hold, in the order in which they are hashed.
 
     Raises: DataError for an unknown kind.
     """
@@ -143,6 +158,8 @@ def row_digest(kind: str, row: Mapping[str, Any]) -> str:
     """The sha256 of everything that a shard of this kind says about one shape, in hex."""
     digest = hashlib.sha256()
     for column in columns_of(kind):
+        if column.optional and column.name not in row:
+            continue
         value = row[column.name]
         if column.is_text:
             data = value if isinstance(value, bytes) else str(value).encode("utf-8")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +20,12 @@ import numpy as np
 from shapetool.data.atomic import beside, remove_leftovers, sync_file, sync_folder
 from shapetool.data.layout import DIGEST, LIBVER, ROW_DIGESTS, chunk_count, chunk_shape, columns_of, create_column
 from shapetool.data.reading import open_dataset
+from shapetool.data.room import INDEX_BYTES, SPARE, named_failure, opened, reserve
 from shapetool.data.shardfile import open_file
 from shapetool.data.shards import write_attributes, write_small_columns
 from shapetool.errors import DataError
 
 _OF_A_FOLDER = ("shard_index", "shard_count")  # attributes that mean nothing in a file that stands alone
-_INDEX_BYTES = 64  # what HDF5's chunk index takes a chunk at most, with room to spare
-_ROOM = 1 << 20  # for object headers and index pages
 Types = dict[str, tuple[str, tuple[int, ...]]]
 
 
@@ -100,7 +98,7 @@ class GrowingFile:
                 if not self.path.exists():
                     self._begin(taken.types)
                 self._reserve(taken.shapes * _bytes_per_row(taken.types))
-                with self._opened() as file:
+                with opened(self.path) as file:
                     self._copy(source, file, taken, shape_done)
         return taken
 
@@ -113,19 +111,21 @@ class GrowingFile:
         types = filled[0].types
         for taken in filled:
             _check_types(taken.path, types, taken.types)
+            if set(taken.small) != set(filled[0].small):
+                raise DataError(f"{taken.path}: expected the columns of {filled[0].path.name}, found others.")
         if not self.path.exists():
             self._begin(types)
         digests = [digest for taken in shards for digest in taken.digests]
-        small = {name: [v for taken in shards for v in taken.small[name]] for name in shards[0].small}
+        small = {name: [v for taken in filled for v in taken.small[name]] for name in filled[0].small}
         self._reserve(2 * sum(np.asarray(values).nbytes for values in (*small.values(), digests)))
-        with self._opened() as file:
+        with opened(self.path) as file:
             for column in self._columns:
-                if not column.is_small and column.name not in file:
+                if column.name in types and column.name not in file:
                     stored, row = types[column.name]
                     create_column(file, column, (len(digests), *row), np.dtype(stored))
             write_small_columns(file, self._columns, small)
             write_attributes(file, shards[0].attributes, digests)
-        with self._named_failure():
+        with named_failure(self.out):
             sync_file(self.path)
             os.replace(self.path, self.out)
             sync_folder(self.out.parent)
@@ -135,8 +135,9 @@ class GrowingFile:
         """A shard's small columns, row digests and root attributes."""
         if ROW_DIGESTS not in source or DIGEST not in source.attrs:
             raise DataError(f"{path}: expected the digest of each of its shapes, found none. Make the shard again.")
-        types = _types(source, [column.name for column in self._columns if not column.is_small])
-        small = {column.name: list(source[column.name][...]) for column in self._columns if column.is_small}
+        here = [column for column in self._columns if not column.optional or column.name in source]
+        types = _types(source, [column.name for column in here if not column.is_small])
+        small = {column.name: list(source[column.name][...]) for column in here if column.is_small}
         digests = source[ROW_DIGESTS].asstr()[...].tolist()
         attributes = {name: value for name, value in source.attrs.items() if name not in (*_OF_A_FOLDER, DIGEST)}
         return Taken(path, len(digests), types, small, digests, attributes)
@@ -151,29 +152,13 @@ class GrowingFile:
             file.flush()
             image: bytes = file.id.get_file_image()
         remove_leftovers(self.out.parent, self.out.name)
-        with self._named_failure():
+        with named_failure(self.out):
             self.path.write_bytes(image)
-
-    @contextmanager
-    def _opened(self) -> Iterator[h5py.File]:
-        """The file, open for HDF5, and afterwards without the room that was reserved and not taken."""
-        with h5py.File(self.path, "r+", libver=LIBVER, locking=False) as file:
-            yield file
-        os.truncate(self.path, _true_length(self.path))
 
     def _reserve(self, size: int) -> None:
         """Makes sure of the disk's room for `size` more bytes, and for what HDF5 itself needs."""
-        begin = self.path.stat().st_size
-        end = begin + size + _ROOM
-        with self._named_failure(end), open(self.path, "r+b") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), begin, end - begin)
-                return
-            file.seek(begin)
-            for start in range(begin, end, _ROOM):
-                file.write(bytes(min(_ROOM, end - start)))
-            file.flush()
-            os.fsync(file.fileno())
+        with named_failure(self.out, self.path.stat().st_size + size + SPARE):
+            reserve(self.path, size)
 
     def _copy(self, source: h5py.File, file: h5py.File, taken: Taken, shape_done: Callable[[], None]) -> None:
         names = [column.name for column in self._columns if column.name in file]
@@ -186,15 +171,6 @@ class GrowingFile:
             for given, target in pairs:
                 copy_row(given, row, target, first + row)
             shape_done()
-
-    @contextmanager
-    def _named_failure(self, size: int = 0) -> Iterator[None]:
-        """A refusal of the disk names the file that is to be."""
-        try:
-            yield
-        except OSError as error:
-            reason = os.strerror(error.errno or 0) + (f" while writing {size} bytes" if size else "")
-            raise OSError(error.errno, reason, str(self.out)) from error
 
 
 def _types(file: h5py.File, names: Sequence[str]) -> Types:
@@ -209,7 +185,7 @@ def _bytes_per_row(types: Types) -> int:
         chunks = chunk_shape((1, *row))
         if chunks is not None:
             count = chunk_count((1, *row), chunks)
-            size += count * (math.prod(chunks) * np.dtype(stored).itemsize + 4 + _INDEX_BYTES)
+            size += count * (math.prod(chunks) * np.dtype(stored).itemsize + 4 + INDEX_BYTES)
     return size
 
 
@@ -217,17 +193,6 @@ def _check_types(path: Path, before: Types, found: Types) -> None:
     """Nothing; raises DataError unless a shard's samples have the types of those before."""
     if found != before:
         raise DataError(f"{path}: expected samples as in the shards before, {before}, found {found}.")
-
-
-def _true_length(path: Path) -> int:
-    """Where the content of an HDF5 file ends, which may have room reserved behind it.
-
-    Source: HDF5 File Format Specification, superblock versions 2 and 3: the end of file address is at byte 28.
-    """
-    with open(path, "rb") as file:
-        head = file.read(36)
-    assert head[8] in (2, 3), "LIBVER asks for a superblock of version 3"
-    return int.from_bytes(head[28:36], "little")
 
 
 def copy_row(source: h5py.Dataset, row: int, target: h5py.Dataset, target_row: int) -> None:

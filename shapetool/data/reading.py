@@ -42,11 +42,11 @@ class Dataset:
         self.kind = first.kind
         self.recipe: dict[str, Any] = json.loads(first.attributes["recipe"])
         self.seed = int(first.attributes["seed"])
-        self.columns = tuple(column.name for column in columns_of(first.kind))
+        self.columns = tuple(column.name for column in columns_of(first.kind) if column.name in first.shapes)
         self.shapes = first.shapes
         self.shape_ids = tuple(shape_id for shard in shards for shape_id in shard.shape_ids)
         self.shards = tuple((shard.path, len(shard.shape_ids), shard.attributes.get(DIGEST)) for shard in shards)
-        self._axes = {column.name: column.axes for column in columns_of(first.kind)}
+        self._small = {column.name for column in columns_of(first.kind) if column.is_small}
         self._texts = {column.name for column in columns_of(first.kind) if column.is_text}
         self._digests = {path: digest for path, _, digest in self.shards}
         self._ends = np.cumsum([rows for _, rows, _ in self.shards]).tolist()
@@ -119,7 +119,7 @@ class Dataset:
 
         Raises: DataError for an unknown or a large column, and where a file is damaged, missing or was exchanged.
         """
-        if name not in self.columns or any(isinstance(axis, str) for axis in self._axes[name]):
+        if name not in self.columns or name not in self._small:
             raise DataError(f"{self.path}: no small column '{name}'.")
         values: list[Any] = []
         for path, _, _ in self.shards:

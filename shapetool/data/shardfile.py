@@ -89,7 +89,9 @@ def _describe(file: h5py.File, path: Path) -> Shard:
     try:
         attributes = {name: plain(file.attrs[name]) for name in file.attrs}
         _check_attributes(attributes, path)
-        columns = columns_of(attributes["kind"])
+        columns = tuple(
+            column for column in columns_of(attributes["kind"]) if not column.optional or column.name in file
+        )
         shapes = {column.name: _check_column(file, column, path) for column in columns}
         ids = tuple(file["shape_id"].asstr()[...].tolist())
         digests = _row_digests(file, path)

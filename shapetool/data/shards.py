@@ -63,7 +63,14 @@ class ShardBuilder:
             raise DataError(f"row {row}: expected row {len(self._digests)} of {self.shapes}. Put the rows in order.")
         values = checked_row(self._columns, columns)
         if self._file is None:
+            self._columns = tuple(column for column in self._columns if column.name in values)
+            self._small = {name: held for name, held in self._small.items() if name in values}
             self._file = self._create(values)
+        if set(values) != {column.name for column in self._columns}:
+            raise DataError(
+                f"row {row}: expected the columns {sorted(column.name for column in self._columns)} as in the rows "
+                f"before, came {sorted(values)}. All shapes of a shard have the same."
+            )
         for name, dataset in self._large.items():
             array = values[name]
             if array.shape != dataset.shape[1:] or array.dtype != dataset.dtype:
@@ -86,6 +93,8 @@ class ShardBuilder:
         if len(self._digests) != self.shapes:
             raise DataError(f"expected {self.shapes} rows, came {len(self._digests)}. Put every row first.")
         if self._file is None:
+            self._columns = tuple(column for column in self._columns if not column.optional)
+            self._small = {name: [] for name in self._small if name in {column.name for column in self._columns}}
             self._file = self._create({})
         file = self._file
         write_small_columns(file, self._columns, self._small)
@@ -137,13 +146,16 @@ def checked_row(columns: Sequence[Column], given: Mapping[str, Any]) -> dict[str
     Raises: DataError for a missing or unknown column, a wrong type or shape, or a value that is not finite.
     """
     names = {column.name for column in columns}
-    if set(given) != names:
+    needed = {column.name for column in columns if not column.optional}
+    if not needed <= set(given) <= names:
         raise DataError(
-            f"expected the columns {sorted(names)}; missing {sorted(names - set(given))}, "
+            f"expected the columns {sorted(needed)}; missing {sorted(needed - set(given))}, "
             f"unknown {sorted(set(given) - names)}. Leave out or add exactly those."
         )
     lengths: dict[str, int] = {}
-    return {column.name: _checked_value(column, given[column.name], lengths) for column in columns}
+    return {
+        column.name: _checked_value(column, given[column.name], lengths) for column in columns if column.name in given
+    }
 
 
 def _checked_value(column: Column, value: Any, lengths: dict[str, int]) -> Any:
@@ -173,7 +185,7 @@ def _nothing(column: Column) -> np.ndarray[Any, np.dtype[Any]]:
 def write_small_columns(file: h5py.File, columns: Sequence[Column], held: Mapping[str, Sequence[Any]]) -> None:
     """Nothing; writes the columns that take a few bytes a shape."""
     for column in columns:
-        if not column.is_small:
+        if not column.is_small or column.name not in held:
             continue
         values = held[column.name]
         stored = text_type(values) if column.is_text else np.dtype(column.types[0])
@@ -190,6 +202,7 @@ def write_attributes(file: h5py.File, attributes: Mapping[str, Any], digests: Se
     shapes = {
         column.name: ("text", []) if column.is_text else (dataset.dtype.str, list(dataset.shape[1:]))
         for column in columns_of(kind)
+        if column.name in file
         for dataset in [file[column.name]]
     }
     for name, value in attributes.items():

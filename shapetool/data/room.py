@@ -1,0 +1,66 @@
+"""HDF5 files that grow on the disk: the room for what comes is taken first, so HDF5 never asks a full disk for more."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from shapetool.data.layout import LIBVER
+
+SPARE = 1 << 20  # for object headers and index pages
+INDEX_BYTES = 64  # what HDF5's chunk index takes a chunk at most, with room to spare
+
+
+def reserve(path: Path, size: int) -> int:
+    """The bytes that the file has now: `size` more than before, and what HDF5 itself needs.
+
+    Raises:
+        OSError: the disk has no room for them.
+    """
+    begin = path.stat().st_size
+    end = begin + size + SPARE
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), begin, end - begin)
+            return end
+        file.seek(begin)
+        for start in range(begin, end, SPARE):
+            file.write(bytes(min(SPARE, end - start)))
+        file.flush()
+        os.fsync(file.fileno())
+    return end
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, open for HDF5, and afterwards without the room that was reserved and not taken."""
+    with h5py.File(path, "r+", libver=LIBVER, locking=False) as file:
+        yield file
+    os.truncate(path, _true_length(path))
+
+
+@contextmanager
+def named_failure(out: Path, size: int = 0) -> Iterator[None]:
+    """A context in which a refusal of the disk names the file that is to be.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0) + (f" while writing {size} bytes" if size else "")
+        raise OSError(error.errno, reason, str(out)) from error
+
+
+def _true_length(path: Path) -> int:
+    """Where the content of an HDF5 file ends, which may have room reserved behind it.
+
+    Source: HDF5 File Format Specification, superblock versions 2 and 3: the end of file address is at byte 28.
+    """
+    with open(path, "rb") as file:
+        head = file.read(36)
+    assert head[8] in (2, 3), "LIBVER asks for a superblock of version 3"
+    return int.from_bytes(head[28:36], "little")

@@ -164,6 +164,8 @@ OCCUPANCY = {
     # count, surface points, uniform, near, stds, frame, half of the box, stored as
     "onet": (100_000, 100_000, 100_000, (), (), ("box", 1.0), 0.55, "f16"),
     "convonet": (100_000, 100_000, 100_000, (), (), ("box", 1.0), 0.55, "f16"),
+    "imnet-v1": (45_056, 30_000, 45_056, (), (), ("diagonal", 2.0), 1.0, "f32"),
+    "imnet-v2": (24_576, 30_000, 24_576, (), (), ("diagonal", 1.0), 0.5, "f32"),
     "vecset": (500_000, 125_000, 250_000, (125_000, 125_000), (0.005, 0.05), ("box", 1.98), 1.0, "f32"),
 }
 
@@ -193,9 +195,32 @@ def test_another_frame_brings_the_box_that_holds_it() -> None:
     assert occupancy_recipe("onet").replace(normalize="sphere", box_size=3).box_size == 3
 
 
-@pytest.mark.parametrize("overrides", [{"padding": -0.1}, {"padding": math.nan}, {"box_size": 0}, {"band_iso": 1}])
+def test_the_sets_of_imnet_have_the_sizes_of_its_code() -> None:
+    assert occupancy_recipe("imnet-v1").set_counts() == {16: 4096, 32: 8192, 64: 32768}
+    assert occupancy_recipe("imnet-v2").set_counts() == {16: 4096, 32: 4096, 64: 16384}
+    assert sum(occupancy_recipe("imnet-v1").replace(count=1001).set_counts().values()) == 1001
+
+
+@pytest.mark.parametrize(("name", "edge"), [("imnet-v1", 2.0), ("imnet-v2", 1.0)])
+def test_another_frame_leaves_imnet_its_cube_and_fills_it(name: str, edge: float) -> None:
+    for kind, size in (("box", edge), ("sphere", edge / 2 / 1.03), ("centroid", edge / 2)):
+        recipe = occupancy_recipe(name).replace(normalize=kind)
+        assert (recipe.box_size, recipe.frame_size) == (edge, pytest.approx(size))
+
+
+BAD_SETTINGS = [{"padding": -0.1}, {"padding": math.nan}, {"box_size": 0}, {"band_iso": 1}, {"voxels": 1}]
+BAD_SETTINGS += [
+    {"voxels": 513},
+    {"centre_cells": 0},
+    {"centre_weight": -1, "uniform_weight": 2},
+    {"progressive": "v3"},
+]
+
+
+@pytest.mark.parametrize("overrides", BAD_SETTINGS)
 def test_a_setting_of_occupancy_that_makes_no_sense_is_refused(overrides: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=f"recipe onet.*{next(iter(overrides))}"):
+    said = "weights" if "centre_weight" in overrides else next(iter(overrides))
+    with pytest.raises(ConfigError, match=f"recipe onet.*{said}"):
         occupancy_recipe("onet").replace(**overrides)
 
 

@@ -21,6 +21,12 @@ Padding = Annotated[
         min=0, help="What the box of uniform points is wider than the shape's. Default: the recipe's, 0.1 for onet."
     ),
 ]
+Cells = Annotated[
+    int | None,
+    typer.Option(
+        min=2, metavar="N", help="Store N^3 solid and N^3 surface voxels of the shape's box as well. Default: none."
+    ),
+]
 
 
 def sample_occupancy(
@@ -34,6 +40,7 @@ def sample_occupancy(
     backend: _sampling.Backend = None,
     normalize: _sampling.Normalize = None,
     dtype: _sampling.Dtype = None,
+    grid: Cells = None,
     set: _sampling.Settings = None,  # the name of the option, for the variable and the key in a file are made of it
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
@@ -65,6 +72,7 @@ def sample_occupancy(
         backend=backend,
         normalize=normalize,
         dtype=dtype,
+        voxels=grid,
     )
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(

@@ -6,6 +6,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.geometry.backends",
         "shapetool.geometry.frame",
         "shapetool.geometry.inside",
+        "shapetool.geometry.voxels",
         "shapetool.pipelines.sample_occupancy",
         "shapetool.sampling.occupancy",
         "shapetool.sampling.seed",

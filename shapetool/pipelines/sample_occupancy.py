@@ -17,6 +17,10 @@ from shapetool.runner.items import Item
 from shapetool.runner.job import Options, Record, Summary
 from shapetool.runner.preview import Preview
 
+ENCODED = 64  # cells along an edge of the voxels that come with progressive sets
+# Settings that are not written down where the first of them is nothing.
+RARE_SETTINGS = (("voxels",), ("progressive",), ("centre_weight", "centre_cells"))
+
 
 def run(
     inputs: Sequence[str | Path],
@@ -66,14 +70,21 @@ class OccupancyJob:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The recipe with every number, as JSON."""
-        return self.recipe.to_dict()
+        """The recipe with every number, as JSON; what only some recipes have is left out of the others."""
+        settings = self.recipe.to_dict()
+        unused = {key for keys in RARE_SETTINGS for key in keys if not settings[keys[0]]}
+        return {key: value for key, value in settings.items() if key not in unused}
 
     @property
     def bytes_per_shape(self) -> int:
         """The size of one record in a shard, but for its names."""
-        number = 2 if self.recipe.dtype == "f16" else 4
-        return self.recipe.count * (3 * number + 1) + self.recipe.surface_count * 24
+        recipe = self.recipe
+        number, more = 2 if recipe.dtype == "f16" else 4, 0
+        if recipe.progressive:
+            more += 4 * recipe.count + ENCODED**3
+        if recipe.voxels:
+            more += 2 * recipe.voxels**3 + 48
+        return recipe.count * (3 * number + 1) + recipe.surface_count * 24 + more
 
     def __call__(self, item: Item, threads: int) -> Record:
         """The record of one item."""
@@ -106,9 +117,12 @@ def sample_one(
     mesh = load_mesh(path, root=root)
     frame = fit(mesh, recipe.normalize, recipe.frame_size)
     unit = frame.apply_mesh(mesh)
-    test = InsideTest(unit, recipe.sign, threads, load_backend(recipe.backend))
-    samples = sample_occupancy(unit, test, recipe, shape_rng(seed, shape_id))
-    if samples.inside_count == 0:
+    build = load_backend(recipe.backend)
+    test = InsideTest(unit, recipe.sign, threads, build)
+    distances = build(unit, recipe.sign, threads) if recipe.voxels or recipe.progressive else None
+    samples = sample_occupancy(unit, test, recipe, shape_rng(seed, shape_id), distances)
+    voxels = _voxels(unit, distances, recipe.box_size / 2, recipe.voxels, threads) if recipe.voxels else {}
+    if samples.inside_count == 0 and not (voxels and voxels["solid"].any()):
         raise MeshError(no_inside(path, recipe, test.sign_method))
     columns = {
         "shape_id": shape_id,
@@ -121,6 +135,8 @@ def sample_one(
         "inside": samples.inside,
         "surface_points": samples.surface_points,
         "surface_normals": samples.surface_normals,
+        **samples.more,
+        **voxels,
     }
     facts = {
         "n_vertices": len(mesh.vertices),
@@ -131,3 +147,17 @@ def sample_one(
         "inside_fraction": round(samples.inside_fraction, 6),
     }
     return Record(columns, facts)
+
+
+def _voxels(mesh: Any, distances: Any, half: float, count: int, threads: int | None) -> dict[str, Any]:
+    """The columns of `--grid`."""
+    import numpy as np
+
+    from shapetool.geometry.voxels import solid_cells, surface_cells
+
+    return {
+        "low": np.full(3, -half),
+        "high": np.full(3, half),
+        "solid": solid_cells(distances, half, count),
+        "surface": surface_cells(mesh, half, count, threads),
+    }

@@ -1,6 +1,6 @@
 """The recipes: every number of every sampling method, by name. Nothing heavy is imported here."""
 
-from shapetool.recipes.occupancy import BOX_SIZES, OCCUPANCY_RECIPES, OccupancyRecipe, occupancy_recipe
+from shapetool.recipes.occupancy import BOX_SIZES, OCCUPANCY_RECIPES, PROGRESSIVE, OccupancyRecipe, occupancy_recipe
 from shapetool.recipes.sdf import SDF_RECIPES, SdfRecipe, sdf_recipe
 from shapetool.recipes.settings import (
     BACKENDS,
@@ -19,6 +19,7 @@ __all__ = [
     "DTYPES",
     "FRAME_SIZES",
     "OCCUPANCY_RECIPES",
+    "PROGRESSIVE",
     "REGIONS",
     "SDF_RECIPES",
     "SIGNS",

@@ -13,6 +13,7 @@ from shapetool.data.laws import lattice_problems, occupancy_problems, sdf_proble
 from shapetool.data.layout import DIGEST, row_digest
 from shapetool.data.reading import MANIFEST, Dataset, folder_problems, shard_files
 from shapetool.data.shardfile import Shard, describe_shard
+from shapetool.data.voxel_laws import voxel_problems
 from shapetool.errors import DataError
 
 REPORT = "report.jsonl"
@@ -107,7 +108,9 @@ def _row_problems(dataset: Dataset, shard: Shard, row: int, recipe: Mapping[str,
         return ["its content does not match its sha256: it was damaged or edited. Make the shard again."]
     if shard.kind == "sdf":
         return sdf_problems(values, exact=recipe.get("backend") not in APPROXIMATE)
-    return occupancy_problems(values, frame=recipe) if shard.kind == "occupancy" else lattice_problems(values)
+    if shard.kind == "occupancy":
+        return occupancy_problems(values, frame=recipe) + voxel_problems(values, recipe=recipe)
+    return lattice_problems(values)
 
 
 def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list[Finding]:

@@ -3,44 +3,22 @@
 The numerical modules are imported where they are used, as in `sample_sdf`.
 """
 
-import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shapetool.errors import ConfigError, DataError
+from shapetool.pipelines.export import SHARDS, Conversion, Exported, export, foreseen_export
 from shapetool.pipelines.preload import PRELOAD
-from shapetool.runner.files import to_json_line, writable
 from shapetool.runner.items import Item
-from shapetool.runner.job import Options, Record, Summary
+from shapetool.runner.job import Record, Summary
 from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 from shapetool.runner.warm import warm_up
 
-if TYPE_CHECKING:
-    from shapetool.data.reading import Dataset
-
-SHARDS = "shards"
-MARK = ".shapetool-convert.json"  # in an exported folder: what it was made from
-
-
-@dataclass(frozen=True)
-class Exported:
-    """How an export ended: shapes written now, shapes that were there, and a sentence for each that was refused."""
-
-    out: Path
-    written: int
-    kept: int
-    problems: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """0 all done, 3 some shapes were refused."""
-        return 3 if self.problems else 0
+__all__ = ["Conversion", "Exported", "ImportJob", "plan", "run", "source_layout"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +31,15 @@ class ImportJob:
     surface_count: int
     dtype: str
     seed: int = 0
+    voxels: int = 0
+    more: int = 0
     preload: tuple[str, ...] = PRELOAD["convert"]
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the bytes, as JSON; the values of an imported set are taken as they are."""
-        names = ("count", "surface_count", "dtype")
+        names: tuple[str, ...] = ("count", "surface_count", "dtype")
+        names += ("voxels",) if self.voxels else ()
         return {"name": f"import-{self.layout}", "backend": "imported"} | {name: asdict(self)[name] for name in names}
 
     @property
@@ -66,7 +47,7 @@ class ImportJob:
         """The size of one record in a shard, but for its names."""
         number = 2 if self.dtype == "f2" else 4
         value = number if self.kind == "sdf" else 1
-        return self.count * (3 * number + value) + self.surface_count * 24
+        return self.count * (3 * number + value) + self.surface_count * 24 + self.voxels**3 + self.more
 
     def __call__(self, item: Item, threads: int) -> Record:
         """The record of one shape.
@@ -78,15 +59,17 @@ class ImportJob:
         from shapetool.sampling.seed import shape_rng
 
         module = load_format(self.layout)
-        columns = module.read(item.path, item.root)
+        columns = module.read(item.path, item.root, *([item.id] if module.SHARED else []))
         order: Any = slice(None)
         if module.ORDERED:
             order = shape_rng(self.seed, item.id).permutation(len(columns["points"]))
-        for name in ("points", "distances", "inside"):
+        for name in ("points", "distances", "inside", "order"):
             if name in columns:
                 columns[name] = columns[name][order][: self.count]
-                if name != "inside":
+                if name in ("points", "distances"):
                     columns[name] = columns[name].astype(self.dtype)
+        if not self.voxels:
+            columns = {name: value for name, value in columns.items() if name not in ("solid", "low", "high")}
         for name in ("surface_points", "surface_normals"):
             columns[name] = columns[name][: self.surface_count]
         found = len(columns["points"]), len(columns["surface_points"])
@@ -96,19 +79,6 @@ class ImportJob:
                 f"shapes, found {found[0]} and {found[1]}. Take fewer with --count and --surface-count."
             )
         return Record({**columns, "shape_id": item.id, "source": item.source}, {"warnings": []})
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What is converted to what; `layout` None means that it is to be guessed, `split` is a folder of lists."""
-
-    to: str
-    layout: str | None = None
-    count: int | None = None
-    surface_count: int | None = None
-    split: Path | None = None
-    seed: int = 0
-    options: Options = field(default_factory=Options)
 
 
 def run(source: str | Path, out: str | Path, conversion: Conversion) -> Summary | Exported:
@@ -122,7 +92,7 @@ def run(source: str | Path, out: str | Path, conversion: Conversion) -> Summary 
     source, out = Path(source), Path(out)
     layout = source_layout(source, conversion)
     if layout == SHARDS:
-        return _export(source, out, conversion)
+        return export(source, out, conversion)
     warm_up(PRELOAD["convert"])
     job, items = _import_job(source, layout, conversion)
     return run_job(job, items, out, conversion.options)
@@ -140,9 +110,7 @@ def plan(source: str | Path, out: str | Path, conversion: Conversion) -> Preview
     if layout != SHARDS:
         job, items = _import_job(source, layout, conversion)
         return preview(job, items, out, conversion.options)
-    with _opened(source, conversion.to) as dataset:
-        kept = 0 if conversion.options.overwrite else _kept(dataset, out, conversion)
-        return Exported(out, len(dataset) - kept, kept, notices=_notices(dataset, conversion))
+    return foreseen_export(source, out, conversion)
 
 
 def source_layout(source: Path, conversion: Conversion) -> str:
@@ -185,34 +153,42 @@ def _import_job(source: Path, layout: str, conversion: Conversion) -> tuple[Impo
     """The job and its items, with as many points a shape as every shape has, unless a number was given.
 
     Raises:
-        ConfigError: no shape is there, or not one that can be read.
+        ConfigError: no shape is there, not one can be read, one is there twice, or the number of points is fixed.
     """
     from shapetool.data.formats import load_format
 
     module = load_format(layout)
     root = Path(os.path.realpath(source))
-    items = [_item(shape_id, path, root) for shape_id, path in module.find(root)]
+    found = module.find(root)
+    held = Counter(path for _, path in found)
+    items = [_item(shape_id, path, root, held[path]) for shape_id, path in found]
     if not items:
         raise ConfigError(f"{source}: expected files of {layout}, found none.")
+    twice = [shape_id for shape_id, times in Counter(item.id for item in items).items() if times > 1]
+    if twice:
+        raise ConfigError(f"{source}: expected every shape once, found {twice[0]} again. Convert one file at a time.")
     sizes, problem = [], ""
-    for item in items:
+    for path in dict.fromkeys(item.path for item in items if item.problem is None):
         try:
-            if item.problem is None:
-                sizes.append(module.sizes(item.path, root))
+            sizes.append(module.sizes(path, root))
         except (DataError, OSError) as error:
             problem = problem or str(error)  # the run says it of each
     sizes = [size for size in sizes if size.points]
     if not sizes:
         raise ConfigError(f"{source}: expected files of {layout}, found none that can be read. {problem}")
     count = conversion.count or min(size.points for size in sizes)
+    if module.SHARED and count != sizes[0].points:
+        raise ConfigError(f"--count {count}: {layout} has sets of {sizes[0].points} points in all. Leave it out.")
     surface = conversion.surface_count
     surface_count = min(size.surface for size in sizes) if surface is None else surface
     dtype = "f2" if all(size.dtype == "f2" for size in sizes) else "f4"
-    return ImportJob(layout, sizes[0].kind, count, surface_count, dtype, conversion.seed), items
+    voxels = sizes[0].voxels if len({size.voxels for size in sizes}) == 1 else 0
+    job = ImportJob(layout, sizes[0].kind, count, surface_count, dtype, conversion.seed, voxels, sizes[0].more)
+    return job, items
 
 
-def _item(shape_id: str, path: Path, root: Path) -> Item:
-    """The item of one shape; with a problem if its name or place is not safe."""
+def _item(shape_id: str, path: Path, root: Path, held: int) -> Item:
+    """The item of one shape of a file that holds so many; with a problem if its name or place is not safe."""
     from shapetool.data.formats.places import class_and_name
 
     problem = None
@@ -222,130 +198,4 @@ def _item(shape_id: str, path: Path, root: Path) -> Item:
         problem = str(error)
     if not Path(os.path.realpath(path)).is_relative_to(root):
         problem = "symbolic link leaves the input root; copy the file"
-    return Item(shape_id, path.relative_to(root).as_posix(), path, root, path.stat().st_size, problem=problem)
-
-
-def _opened(source: Path, to: str) -> "Dataset":
-    from shapetool.data.formats import load_format
-    from shapetool.data.reading import open_dataset
-
-    dataset, kinds = open_dataset(source), load_format(to).KINDS
-    if dataset.kind not in kinds:
-        made_by = {"sdf": "sample-sdf", "occupancy": "sample-occupancy"}[kinds[0]]
-        raise ConfigError(
-            f"{source}: {to} holds kind {kinds[0]!r}, found shards of kind {dataset.kind!r}. Make them with "
-            f"`shapetool {made_by}`."
-        )
-    twice = [shape_id for shape_id, times in Counter(dataset.shape_ids).items() if times > 1]
-    if twice:
-        raise DataError(f"{source}: expected every id once, found {twice[0]} again. Run `shapetool verify` on it.")
-    return dataset
-
-
-def _notices(dataset: "Dataset", conversion: Conversion) -> tuple[str, ...]:
-    """What the user should know of an export that is not refused."""
-    from shapetool.data.formats import load_format
-
-    notices = []
-    frame, usual = dataset.recipe.get("normalize"), load_format(conversion.to).FRAMES
-    if frame is not None and frame not in usual:
-        notices.append(f"{conversion.to} expects the frame {' or '.join(usual)}, and these shapes are in {frame}.")
-    if conversion.split is None:
-        notices.append("no --split was given: every shape is listed for training.")
-    return tuple(notices)
-
-
-def _export(source: Path, out: Path, conversion: Conversion) -> Exported:
-    """The shapes of a data set written one after the other, and the lists last.
-
-    Raises:
-        ConfigError: `out` is a file or holds something else.
-    """
-    from shapetool.data.atomic import remove_leftovers, write_whole
-    from shapetool.data.formats import load_format
-    from shapetool.data.formats.splits import read_splits
-
-    module, options = load_format(conversion.to), conversion.options
-    with _opened(source, conversion.to) as dataset, writable(out):
-        splits = read_splits(conversion.split, dataset.shape_ids)
-        places = _places(dataset, out, conversion)
-        if options.overwrite:
-            _remove(places, out)
-        else:
-            _kept(dataset, out, conversion)
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / MARK, to_json_line(_origin(dataset, conversion)))
-        for folder in {path.parent for paths in places.values() for path in paths}:
-            remove_leftovers(folder)
-        written, kept, problems = 0, 0, {}
-        for done, shape_id in enumerate(dataset.shape_ids, 1):
-            if places[shape_id][-1].exists():
-                kept += 1
-                continue
-            try:
-                module.write(out, dataset[done - 1])
-                written += 1
-            except DataError as error:
-                problems[shape_id] = str(error)
-            options.emit("step", done=done, total=len(dataset))
-        listed = {split: [name for name in ids if name not in problems] for split, ids in splits.items()}
-        module.finish(out, listed, source)
-        return Exported(out, written, kept, tuple(problems.values()), _notices(dataset, conversion))
-
-
-def _origin(dataset: "Dataset", conversion: Conversion) -> dict[str, Any]:
-    """What decides the files of an export: the layout and the digests of the shards."""
-    return {"layout": conversion.to, "shards": [digest or str(path) for path, _, digest in dataset.shards]}
-
-
-def _kept(dataset: "Dataset", out: Path, conversion: Conversion) -> int:
-    """How many shapes an earlier, equal export has written.
-
-    Raises:
-        ConfigError: `out` holds something else.
-    """
-
-    if not out.exists():
-        return 0
-    if not out.is_dir():
-        raise ConfigError(f"{out}: expected a folder to write to, found a file. Choose another name.")
-    if not any(out.iterdir()):
-        return 0
-    try:
-        before = json.loads((out / MARK).read_bytes())
-    except (OSError, ValueError):
-        before = None
-    if before != _origin(dataset, conversion):
-        raise ConfigError(f"{out}: holds something else than this conversion. Use --overwrite, or choose another OUT.")
-    return sum(paths[-1].exists() for paths in _places(dataset, out, conversion).values())
-
-
-def _places(dataset: "Dataset", out: Path, conversion: Conversion) -> dict[str, list[Path]]:
-    """The files of every shape, the main one last; no two shapes share one.
-
-    Raises:
-        DataError: an id leads elsewhere, or two lead to one place.
-    """
-    from shapetool.data.formats import load_format
-
-    files = load_format(conversion.to).files
-    places = {shape_id: files(out, shape_id) for shape_id in dataset.shape_ids}
-    owner: dict[Path, str] = {}
-    for shape_id, paths in places.items():
-        other = owner.setdefault(paths[-1], shape_id)
-        if other != shape_id:
-            raise DataError(f"{dataset.path}: the ids {other} and {shape_id} lead to one file. Rename one.")
-    return places
-
-
-def _remove(places: Mapping[str, Sequence[Path]], out: Path) -> None:
-    """Nothing; removes the files of these shapes, the main one first, so that none counts as complete.
-
-    Raises:
-        ConfigError: `out` is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: expected a folder to write to, found a file. Choose another name.")
-    for paths in places.values():
-        for path in reversed(paths):
-            path.unlink(missing_ok=True)
+    return Item(shape_id, path.relative_to(root).as_posix(), path, root, path.stat().st_size // held, problem=problem)

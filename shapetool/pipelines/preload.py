@@ -24,6 +24,8 @@ PRELOAD: dict[str, tuple[str, ...]] = {
     "convert": (
         "shapetool.data.formats.deepsdf",
         "shapetool.data.formats.disn",
+        "shapetool.data.formats.imnet_v1",
+        "shapetool.data.formats.imnet_v2",
         "shapetool.data.formats.onet",
         "shapetool.data.formats.vecset",
         "shapetool.data.shards",

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,14 @@ def _hashed(item: Item) -> Item:
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file."""
+    """The sha256 of a file; of one that many items share it is found once, until the file changes."""
+    state = path.stat()
+    return _digest(path, (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, state: tuple[int, ...]) -> str:
+    """The sha256 of a file that is in this state."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

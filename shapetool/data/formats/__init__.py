@@ -5,12 +5,14 @@ from types import ModuleType
 
 from shapetool.errors import ConfigError, suggestion
 
-# Each module has KINDS, FRAMES, ORDERED and the functions find, sizes, read, files, write and finish; `deepsdf` says
-# what they do.
+# Each module has KINDS (of shards), FRAMES (with their sizes; None: any), ORDERED (not shuffled), SHARED (many shapes
+# in a file) and functions: `deepsdf` says what they do, and `imnet_v1` where a file is shared.
 FORMATS: dict[str, str] = {
     "deepsdf": "shapetool.data.formats.deepsdf",
     "onet": "shapetool.data.formats.onet",
     "convonet": "shapetool.data.formats.onet",  # the same files for ShapeNet
+    "imnet-v1": "shapetool.data.formats.imnet_v1",
+    "imnet-v2": "shapetool.data.formats.imnet_v2",
     "disn": "shapetool.data.formats.disn",
     "vecset": "shapetool.data.formats.vecset",
 }

@@ -51,6 +51,16 @@ def read_binvox(path: Path) -> Voxels:
     return Voxels(np.ascontiguousarray(stored.transpose(0, 2, 1)), translate, scale)
 
 
+def binvox_dim(path: Path) -> int:
+    """The voxels along an edge, from the head of a file.
+
+    Raises:
+        DataError: it is no binvox file.
+    """
+    with open(path, "rb") as file:
+        return _head(file.read(LONGEST_HEAD + 16), path)[0][0]
+
+
 def write_binvox(path: Path, voxels: Voxels) -> None:
     """None, once `path` holds the voxels.
 

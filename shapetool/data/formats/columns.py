@@ -14,12 +14,17 @@ SIGN_METHOD = "imported"  # who decided inside, nobody wrote down
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a foreign shape holds: the kind of shard it makes, its points and surface points, the type of the points."""
+    """What a foreign shape holds: the kind of shard it makes, its points and surface points, the type of the points.
+
+    `voxels` is the cells along an edge of its solid voxels, 0 for none, and `more` the bytes of its other columns.
+    """
 
     kind: str
     points: int
     surface: int = 0
     dtype: str = "f4"
+    voxels: int = 0
+    more: int = 0
 
 
 def columns(scale: Any, offset: Any, points: Array, **more: Array) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from shapetool.data.formats.places import below, by_class, class_and_name, json_
 from shapetool.errors import DataError
 
 KINDS = ("sdf",)
-FRAMES = ("sphere",)  # what its networks are built for; any other works too, for the files say it
+FRAMES = {"sphere": 1 / 1.03}  # what its networks are built for; any other works too, for the files say it
 ORDERED = True  # outside first, then inside: a shard wants them mixed
+SHARED = False
 DATASET = "shapetool"
 
 _SAMPLES = {"pos": Key("f", (None, 4)), "neg": Key("f", (None, 4))}

@@ -22,8 +22,9 @@ from shapetool.data.formats.npz import Key
 from shapetool.data.formats.places import below, by_class, class_and_name, put
 
 KINDS = ("sdf",)
-FRAMES = ("centroid",)
+FRAMES = {"centroid": 1.0}
 ORDERED = True  # band after band
+SHARED = False
 BOX = 1.2  # half the edge of its box
 _SAMPLES = Key("f", (None, 4))
 _KEYS = {"pc_sdf_sample": _SAMPLES, "norm_params": Key("f", (4,))}

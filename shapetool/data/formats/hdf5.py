@@ -26,7 +26,7 @@ def read_hdf5(path: Path, keys: Mapping[str, Key]) -> dict[str, Array]:
             wholly in this file.
     """
     with open_file(path) as file:
-        checked = {name: _checked(file, path, name, key) for name, key in keys.items()}
+        checked = {name: checked_dataset(file, path, name, key) for name, key in keys.items()}
         try:
             return {name: np.asarray(dataset[...]) for name, dataset in checked.items()}
         except BROKEN as error:
@@ -40,7 +40,7 @@ def hdf5_shape(path: Path, name: str, key: Key) -> tuple[int, ...]:
         DataError: as `read_hdf5` does.
     """
     with open_file(path) as file:
-        return tuple(_checked(file, path, name, key).shape)
+        return tuple(checked_dataset(file, path, name, key).shape)
 
 
 def write_hdf5(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -56,7 +56,12 @@ def write_hdf5(path: Path, arrays: Mapping[str, Array]) -> None:
     put(path, memory.getvalue())
 
 
-def _checked(file: h5py.File, path: Path, name: str, key: Key) -> Any:
+def checked_dataset(file: h5py.File, path: Path, name: str, key: Key) -> Any:
+    """The dataset of this name, seen to be what `key` asks for and to lie in this file.
+
+    Raises:
+        DataError: it is not.
+    """
     where = f"{path}, {name}"
     try:
         dataset = inside_file(file, name, where)

@@ -1,13 +1,15 @@
 """The layout of Occupancy Networks and Convolutional Occupancy Networks for single shapes.
 
 `<class>/<name>/points.npz` with `points` (P, 3), `occupancies` (bits packed eight to a byte, highest first; or one a
-point), `loc` (3,) and `scale` (); `pointcloud.npz` with `points`, `normals` (M, 3), `loc`, `scale`;
+point), `loc` (3,) and `scale` (); `pointcloud.npz` with `points`, `normals` (M, 3), `loc`, `scale`; `model.binvox` with
+the solid voxels of [-0.5, 0.5]^3, where the shard has some, and where all shapes have as many;
 `<class>/{train,val,test}.lst`; `metadata.yaml` in the syntax of JSON. original = unit * scale + loc.
 
 Points keep the type they have in the shard, so a label stays that of its point: float16 (as published) for float16
 shards, float32 (as its script writes by default, and its loader takes) for float32 ones. The surface follows.
 Lost on the way out: the last bits of the frame, for the inverse of a scale is rounded; the surface beyond float16 in
-such shards; source, watertight and sign_method.
+such shards; the surface voxels; source, watertight and sign_method. Its loader takes every binvox for that cube, so
+what one says of its place is not read.
 
 Source: Mescheder et al., Occupancy Networks, CVPR 2019; Peng et al., ECCV 2020; and the released code.
 """
@@ -18,14 +20,17 @@ from typing import Any
 
 import numpy as np
 
+from shapetool.data.formats.binvox import Voxels, binvox_dim, read_binvox, write_binvox
 from shapetool.data.formats.columns import Sizes, columns, float_points, positive, same_length
 from shapetool.data.formats.npz import Key, npz_heads, read_npz, write_npz
 from shapetool.data.formats.places import below, class_and_name, json_bytes, put, write_lists
 from shapetool.errors import DataError
 
 KINDS = ("occupancy",)
-FRAMES = ("box",)
+FRAMES = {"box": 1.0}
 ORDERED = False  # uniform draws: every slice is as fair as another
+SHARED = False
+BINVOX = "model.binvox"
 _WITH_FRAME = {"loc": Key("f", (3,)), "scale": Key("f", ())}
 _POINTS = {"points": Key("f", (None, 3)), "occupancies": Key("ub", (None,)), **_WITH_FRAME}
 _CLOUD = {"points": Key("f", (None, 3)), "normals": Key("f", (None, 3)), **_WITH_FRAME}
@@ -50,7 +55,8 @@ def sizes(path: Path, root: Path) -> Sizes:
     cloud = path.with_name("pointcloud.npz")
     clouds = npz_heads(cloud, _CLOUD) if cloud.exists() else {}
     surface = clouds["points"][0][0] if "points" in clouds else 0
-    return Sizes("occupancy", shape[0], surface, "f2" if stored == np.float16 else "f4")
+    voxels = binvox_dim(path.with_name(BINVOX)) if path.with_name(BINVOX).exists() else 0
+    return Sizes("occupancy", shape[0], surface, "f2" if stored == np.float16 else "f4", voxels, 48 if voxels else 0)
 
 
 def read(path: Path, root: Path) -> dict[str, Any]:
@@ -70,6 +76,9 @@ def read(path: Path, root: Path) -> dict[str, Any]:
             raise DataError(f"{cloud_path}, loc: expected the frame of points.npz beside it, found another.")
         more["surface_points"] = cloud["points"].astype(np.float32)
         more["surface_normals"] = cloud["normals"].astype(np.float32)
+    binvox = below(root, *path.relative_to(root).parts[:-1], BINVOX)
+    if binvox.exists():
+        more |= {"low": np.full(3, -0.5), "high": np.full(3, 0.5), "solid": read_binvox(binvox).filled}
     return columns(scale, offset, float_points(found["points"]), **more)
 
 
@@ -86,22 +95,30 @@ def _inside(path: Path, stored: Any, count: int) -> Any:
 
 
 def files(root: Path, shape_id: str) -> list[Path]:
-    """The files of a shape, the main one last: where that is, the other is."""
+    """The files of a shape, the main one last: where that is, the others are, but for voxels that it has not."""
     place = class_and_name(shape_id)
-    return [below(root, *place, name) for name in ("pointcloud.npz", "points.npz")]
+    return [below(root, *place, name) for name in (BINVOX, "pointcloud.npz", "points.npz")]
 
 
 def write(root: Path, row: Mapping[str, Any]) -> None:
     """None, once the files of a shape are written.
 
     Raises:
-        DataError: the id is no path below `root`.
+        DataError: the id is no path below `root`, or the voxels are of another cube than its loader takes them for.
         OSError: they cannot be written.
     """
-    cloud, points = files(root, row["shape_id"])
+    binvox, cloud, points = files(root, row["shape_id"])
     stored = row["points"].dtype
     frame = {"loc": -np.asarray(row["offset"], np.float64), "scale": np.float64(1 / row["scale"])}
     surface = {"points": row["surface_points"].astype(stored), "normals": row["surface_normals"].astype(stored)}
+    if "solid" in row:
+        if not (np.allclose(row["low"], -0.5) and np.allclose(row["high"], 0.5)):
+            raise DataError(
+                f"{row['shape_id']}: expected voxels of [-0.5, 0.5]^3, as its loader takes them, found those of "
+                f"{row['low'].tolist()} to {row['high'].tolist()}. Sample with --recipe onet."
+            )
+        low = row["low"] / row["scale"] - row["offset"]
+        write_binvox(binvox, Voxels(row["solid"], low, float(1 / row["scale"])))
     write_npz(cloud, surface | frame)
     write_npz(points, {"points": row["points"], "occupancies": np.packbits(row["inside"])} | frame)
 

@@ -27,8 +27,9 @@ from shapetool.data.formats.places import below, class_and_name, shapes_below, w
 from shapetool.errors import DataError
 
 KINDS = ("sdf", "occupancy")
-FRAMES = ("box", "sphere")
+FRAMES = {"box": 1.98, "sphere": None}
 ORDERED = True  # the volume first, then what is near the surface
+SHARED = False
 NEAR = 0.1
 GROUPS = ("vol", "near")
 _POINTS = Key("f", (None, 3))

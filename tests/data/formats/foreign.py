@@ -28,6 +28,21 @@ def sphere_row(shape_id: str, kind: str = "sdf", count: int = 900, dtype: str = 
     return row | ({"distances": distances} if kind == "sdf" else {"inside": distances < 0})
 
 
+def imnet_row(shape_id: str, method: str) -> dict[str, Any]:
+    """The same sphere with IM-NET's sets of points, by its counts and its cubes: cells drawn at random here."""
+    rng = np.random.default_rng(list(f"{method}{shape_id}".encode()))
+    counts = {"v1": (4096, 8192, 32768), "v2": (4096, 4096, 16384)}[method]
+    half, points = {"v1": 1.0, "v2": 0.5}[method], []
+    for level, count in zip((16, 32, 64), counts, strict=True):
+        across = level if method == "v1" else 256
+        points.append((rng.integers(across, size=(count, 3)) + 0.5) / across * 2 * half - half)
+    order = rng.permutation(sum(counts)).astype("i4")
+    shuffled = np.concatenate(points)[order].astype("f4")
+    inside = np.linalg.norm(shuffled.astype("f8"), axis=1) < RADIUS * half
+    more = {"points": shuffled, "inside": inside, "order": order, "voxels": rng.random((64, 64, 64)) < 0.1}
+    return {name: value for name, value in sphere_row(shape_id).items() if name != "distances"} | more
+
+
 def by_point(points: np.ndarray, *more: np.ndarray) -> np.ndarray:
     """Points and what belongs to them as rows in one order, whatever order they came in."""
     rows = np.column_stack([points, *more])

@@ -7,18 +7,21 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from shapetool.errors import ConfigError, DataError
+from shapetool.errors import ConfigError, DataError, Interrupted
 from shapetool.runner.files import to_json_line, writable
 from shapetool.runner.job import Options
+from shapetool.runner.signals import Stop, listening
 
 if TYPE_CHECKING:
     from shapetool.data.reading import Dataset
+
+Step = Callable[..., None]
 
 SHARDS = "shards"
 MARK = ".shapetool-convert.json"  # in an exported folder: what it was made from
@@ -177,14 +180,34 @@ def export(source: Path, out: Path, conversion: Conversion) -> Exported:
         for folder in {path.parent for paths in plan.places.values() for path in paths}:
             remove_leftovers(folder)
         write = _write_shared if plan.module.SHARED else _write_each
-        written, kept, problems = write(dataset, out, plan, conversion.options)
+        with listening() as stop:
+
+            def step(**values: int) -> None:
+                conversion.options.emit("step", **values)
+                _heed(stop)
+
+            written, kept, problems = write(dataset, out, plan, step)
+            _heed(stop)
         if not plan.module.SHARED:
             listed = {split: [name for name in ids if name not in problems] for split, ids in plan.splits.items()}
             plan.module.finish(out, listed, source)
         return Exported(out, written, kept, tuple(problems.values()), _notices(dataset, conversion))
 
 
-def _write_each(dataset: "Dataset", out: Path, plan: _Plan, options: Options) -> tuple[int, int, dict[str, str]]:
+def _heed(stop: Stop) -> None:
+    """Nothing, unless a signal has come. An exception out of its handler might be lost, where h5py cleans up for one.
+
+    Raises:
+        Interrupted: the export is to end, and can be gone on with.
+        KeyboardInterrupt: the same, by Ctrl-C.
+    """
+    if stop.reason == "SIGINT":
+        raise KeyboardInterrupt
+    if stop.reason is not None:
+        raise Interrupted(f"stopped by {stop.reason}; run the same command again to go on")
+
+
+def _write_each(dataset: "Dataset", out: Path, plan: _Plan, step: Step) -> tuple[int, int, dict[str, str]]:
     """How many shapes were written and were there, and why others were refused: each has files of its own."""
     written, kept, problems = 0, 0, {}
     for done, shape_id in enumerate(dataset.shape_ids, 1):
@@ -196,11 +219,11 @@ def _write_each(dataset: "Dataset", out: Path, plan: _Plan, options: Options) ->
             written += 1
         except DataError as error:
             problems[shape_id] = str(error)
-        options.emit("step", done=done, total=len(dataset))
+        step(done=done, total=len(dataset))
     return written, kept, problems
 
 
-def _write_shared(dataset: "Dataset", out: Path, plan: _Plan, options: Options) -> tuple[int, int, dict[str, str]]:
+def _write_shared(dataset: "Dataset", out: Path, plan: _Plan, step: Step) -> tuple[int, int, dict[str, str]]:
     """The same for files that hold many shapes: a file that is there with all its names is kept."""
     from shapetool.data.formats.stacked import StackedFile
 
@@ -219,7 +242,7 @@ def _write_shared(dataset: "Dataset", out: Path, plan: _Plan, options: Options) 
                     taken.append(shape_id)
                 except DataError as error:
                     problems[shape_id] = str(error)
-                options.emit("step", done=kept + written + len(taken) + len(problems), total=plan.total)
+                step(done=kept + written + len(taken) + len(problems), total=plan.total)
             if taken:
                 plan.module.write_names(path, taken)
                 file.publish()

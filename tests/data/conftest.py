@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +89,3 @@ def folder(tmp_path: Path) -> Path:
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Makes a complete folder below tmp_path: name, then the names of the shapes in each shard."""
     return lambda name, shards, **options: write_folder(tmp_path / name, shards, **options)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte; skips where this user may not mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    mounted = subprocess.run(command, capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)

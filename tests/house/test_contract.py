@@ -17,7 +17,7 @@ COMMANDS = {
     },
     "sample-occupancy": {
         *("--seed", "--workers", "-j", "--device", "--recipe", "--shard", "--engine", "--overwrite", "--dry-run"),
-        *("--item-timeout", "--max-failures", "--retry", "--padding"),
+        *("--item-timeout", "--max-failures", "--retry", "--padding", "--grid"),
         *("--count", "--surface-count", "--sign", "--backend", "--normalize", "--dtype"),
     },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},

@@ -16,7 +16,7 @@ from shapetool.data.laws import PROBED, SIGNS_OF_SURFACES
 from shapetool.recipes import PROGRESSIVE
 
 FINEST = 256
-_STRAY = 1e-3  # of a cell; float16 rounds by less in the cubes of the recipes
+_STRAY = 1e-3  # of a cell, beside the rounding of the points
 
 
 def voxel_problems(row: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> list[str]:
@@ -78,7 +78,8 @@ def _set_problems(row: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str
         across = FINEST if method == "v2" else level
         exact = (points[end - size : end] + half) * (across / (2 * half)) - 0.5
         cells = np.rint(exact).astype(np.int64)
-        if np.abs(exact - cells).max() > _STRAY or cells.min() < 0 or cells.max() >= across:
+        stray = _STRAY + across * float(np.finfo(row["points"].dtype).eps)
+        if np.abs(exact - cells).max() > stray or cells.min() < 0 or cells.max() >= across:
             problems.append(f"points of the set of {level} are no centres of {across}^3 cells")
             continue
         coarse = cells // (across // level)

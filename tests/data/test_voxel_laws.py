@@ -131,6 +131,13 @@ def test_wrong_sets_are_found():
     assert voxel_problems(shared, recipe=recipe) == ["points of the set of 16 share cells"]
 
 
+def test_sets_in_a_cube_where_their_centres_are_rounded_are_no_finding():
+    row, recipe = sets("v1")
+    wide = {**row, "points": (row["points"] * 1.1).astype("f2")}
+    assert voxel_problems(wide, recipe=recipe | {"box_size": 2.2}) == []
+    assert len(voxel_problems(wide, recipe=recipe)) == 3
+
+
 def test_all_shapes_of_a_shard_have_an_optional_column_or_none_has():
     builder = ShardBuilder("occupancy", {"name": "onet"}, 0, 2)
     builder.put(0, ball())

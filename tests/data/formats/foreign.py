@@ -39,7 +39,8 @@ def imnet_row(shape_id: str, method: str) -> dict[str, Any]:
     order = rng.permutation(sum(counts)).astype("i4")
     shuffled = np.concatenate(points)[order].astype("f4")
     inside = np.linalg.norm(shuffled.astype("f8"), axis=1) < RADIUS * half
-    more = {"points": shuffled, "inside": inside, "order": order, "voxels": rng.random((64, 64, 64)) < 0.1}
+    voxels = np.kron(rng.random((16, 16, 16)) < 0.1, np.ones((4, 4, 4), dtype=bool))
+    more = {"points": shuffled, "inside": inside, "order": order, "voxels": voxels}
     return {name: value for name, value in sphere_row(shape_id).items() if name != "distances"} | more
 
 

@@ -104,7 +104,7 @@ def test_a_signal_between_writing_and_naming_leaves_whole_files_only(layout, nam
 
 @pytest.mark.parametrize("layout", ["disn", "imnet-v1"])
 def test_a_process_that_is_told_to_end_while_it_exports_ends_with_75(layout: str, tmp_path: Path) -> None:
-    ids = [f"chair/{number:03d}" for number in range(60 if layout == "disn" else 20)]
+    ids = [f"chair/{number:03d}" for number in range(250 if layout == "disn" else 20)]
     source, out = shards(tmp_path / "in.h5", layout, ids), tmp_path / "out"
     words = ["convert", str(source), str(out), "--to", layout, "--json"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}

@@ -1,18 +1,16 @@
 """`shapetool repair INPUT... OUT`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from shapetool.cli import _options, _report
-from shapetool.geometry.wording import plural
+from shapetool.cli import _options, _sampling
+from shapetool.cli._progress import Progress
 
-_Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="INPUT... OUT", help="Meshes, folders, globs, @list.txt or -; then where to.", show_default=False
-    ),
+_Out = Annotated[
+    Path, _options.place("OUT", "One mesh if it ends in .obj, .off, .ply or .stl, a folder of meshes otherwise.")
 ]
 _Resolution = Annotated[int, typer.Option(help="Cells along the longest side.", min=8, max=1024)]
 _Gap = Annotated[
@@ -30,15 +28,23 @@ _Format = Annotated[
 
 
 def repair(
-    paths: _Inputs,
+    inputs: _options.Inputs,
+    out: _Out,
     resolution: _Resolution = 256,
     gap: _Gap = None,
     keep_cavities: _Keep = False,
     force: _Force = False,
     solid: _Solid = False,
     format: _Format = None,
+    workers: _options.Workers = None,
+    shard: _options.Shard = None,
+    engine: _options.Engine = "local",
     overwrite: _options.Overwrite = False,
     dry_run: _options.DryRun = False,
+    item_timeout: _options.ItemTimeout = 600.0,
+    item_memory: _sampling.ItemMemory = None,
+    max_failures: _options.MaxFailures = None,
+    retry: _options.Retry = None,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
@@ -47,29 +53,30 @@ def repair(
 ) -> int:
     """Make closed, oriented meshes that do not meet themselves, and say how far they are from the input."""
     from shapetool.pipelines import repair as pipeline
+    from shapetool.runner.job import Options
+    from shapetool.runner.parts import read_part
 
-    if len(paths) < 2:
-        raise typer.BadParameter("expected at least one input and OUT.")
-    *inputs, out = paths
     recipe = pipeline.RepairRecipe(resolution, gap, keep_cavities, force, sheets=not solid)
-    if dry_run:
-        planned = pipeline.plan(inputs, Path(out), recipe, suffix=format, overwrite=overwrite)
-        _report.data({"event": "dry-run", "out": out, "meshes": len(planned.items), "done": len(planned.done)})
-        return _report.OK
+    with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
 
-    def tell(line: dict[str, Any]) -> None:
-        if json:
-            _report.data(line)
-        if line["status"] != "ok":
-            _report.note(f"{line['source']}: {line['status']}: {line['error']}")
-        elif verbose and not quiet:
-            _report.note(_sentence(line))
+        def listener(event: dict[str, Any]) -> None:
+            progress(event)
+            if event["event"] == "item" and event["status"] == "ok" and verbose and not quiet:
+                progress.say(_sentence(event))
 
-    lines = pipeline.run(inputs, Path(out), recipe, suffix=format, overwrite=overwrite, report=tell)
-    failed = sum(line["status"] != "ok" for line in lines)
-    if not quiet and not json:
-        _report.note(f"{out}: {plural(len(lines) - failed, 'closed mesh', 'closed meshes')}, {failed} failed")
-    return _report.REFUSED if failed == len(lines) else _report.SOME_FAILED if failed else _report.OK
+        options = Options(
+            workers=workers,
+            shard=read_part(shard, os.environ),
+            overwrite=overwrite,
+            item_timeout=item_timeout,
+            item_memory=_sampling.read_size(item_memory),
+            max_failures=max_failures,
+            retry=retry,
+            on_event=listener,
+        )
+        if dry_run:
+            return _sampling.foreseen(pipeline.plan(inputs, out, recipe, suffix=format, options=options))
+        return _sampling.ended(pipeline.run(inputs, out, recipe, suffix=format, options=options), progress)
 
 
 def _sentence(line: dict[str, Any]) -> str:
@@ -77,4 +84,4 @@ def _sentence(line: dict[str, Any]) -> str:
     moved = (
         f"deviation {100 * deviation['max']:.3f} % of the diagonal at most, {100 * deviation['mean']:.4f} % on average"
     )
-    return "; ".join([f"{line['source']}: {line['method']}, Euler number {line['euler']}, {moved}", *line["warnings"]])
+    return f"{line['id']}: {line['method']}, Euler number {line['euler']}, {moved}"

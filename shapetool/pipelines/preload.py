@@ -21,6 +21,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.sampling.sdf",
         "shapetool.sampling.seed",
     ),
+    "repair": ("shapetool.pipelines.repair",),
     "convert": (
         "shapetool.data.formats.deepsdf",
         "shapetool.data.formats.disn",

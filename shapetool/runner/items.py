@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shapetool.errors import ConfigError
 
+STATE = ".shapetool"  # the folder in which a run keeps its own files
 CONTROL = frozenset({"Cc", "Zl", "Zp"})
 BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they turn the order of a printed line
 MARKUP = re.compile(r"\[/?[a-z#@][^\[\]]*\]|\[/\]")
@@ -140,7 +141,7 @@ def _scan(folder: Path, root: Path, known: tuple[str, ...], ignored: _Ignored) -
     """Items for the files below `folder`. A link to a folder inside is passed over: the scan meets that anyway."""
     broken: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=broken.append):
-        folders.sort()
+        folders[:] = sorted(set(folders) - {STATE})
         for name in sorted(folders):
             path = Path(here, name)
             if path.is_symlink() and _leaves(path, root):

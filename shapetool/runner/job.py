@@ -56,6 +56,15 @@ class Job(Protocol):
         """
 
 
+@runtime_checkable
+class FileJob(Job, Protocol):
+    """A job whose records are files: instead of a row in a shard, each is `OUT/<id>.<suffix>`, its column `content`."""
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the files, without its dot."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How a run is done. None of these changes a byte of the shards."""
@@ -103,9 +112,12 @@ class Summary:
         return 3 if self.failures or self.stopped else 0
 
 
-def shapes_per_shard(bytes_per_shape: int) -> int:
-    """How many items share a shard: as many as fill about 64 MiB. Nothing of the machine or the run decides it."""
-    return max(1, SHARD_BYTES // max(1, bytes_per_shape))
+def shapes_per_shard(job: Job) -> int:
+    """How many items share a shard: as many as fill about 64 MiB, and one where each is a file of its own.
+
+    Nothing of the machine or the run decides it.
+    """
+    return 1 if isinstance(job, FileJob) else max(1, SHARD_BYTES // max(1, job.bytes_per_shape))
 
 
 def cores() -> int:

@@ -13,11 +13,10 @@ from shapetool import __version__
 from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import to_json_line
-from shapetool.runner.items import Item
-from shapetool.runner.job import Job, cores, shapes_per_shard
+from shapetool.runner.items import STATE, Item
+from shapetool.runner.job import FileJob, Job, cores, shapes_per_shard
 
 MAX_BYTES = 2 << 30
-STATE = ".shapetool"
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Layout:
     manifest_sha256: str
     digest: str
     stands_alone: bool = False  # the folder only serves to make one file
+    suffix: str | None = None  # each item is a file of its own with this suffix, which is then its shard
 
     @property
     def shard_count(self) -> int:
@@ -42,6 +42,8 @@ class Layout:
 
     def shard_path(self, shard: int) -> Path:
         """The final name of a shard."""
+        if self.suffix is not None:
+            return self.folder / f"{self.items[shard].id}.{self.suffix}"
         return self.folder / f"shard-{shard:05d}.h5"
 
     def piece_path(self, shard: int) -> Path:
@@ -53,8 +55,11 @@ class Layout:
         return self.folder / STATE / "spool" / f"{index:08d}"
 
     def published(self, shard: int) -> bool:
-        """Whether nothing is left to do for `shard`."""
-        return self.piece_path(shard).exists() and self.shard_path(shard).exists()
+        """Whether nothing is left to do for `shard`: its lines are there, and so is what the good ones stand for."""
+        piece = self.piece_path(shard)
+        if not piece.exists() or self.shard_path(shard).exists():
+            return piece.exists()
+        return self.suffix is not None and json.loads(piece.read_bytes())["status"] != "ok"
 
 
 def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
@@ -78,15 +83,17 @@ def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
     items = _located(_parse(manifest, text), found)
     digest = hashlib.sha256(settings.read_bytes()).hexdigest()
     per_shard = int(read_settings(folder)["shapes_per_shard"])
-    return Layout(folder, items, per_shard, hashlib.sha256(text).hexdigest(), digest)
+    suffix = job.suffix if isinstance(job, FileJob) else None
+    return Layout(folder, items, per_shard, hashlib.sha256(text).hexdigest(), digest, suffix=suffix)
 
 
 def describe(job: Job) -> dict[str, Any]:
     """Everything that decides the bytes of a dataset besides its inputs."""
-    return {
+    files = {"suffix": job.suffix} if isinstance(job, FileJob) else {}
+    return files | {
         "kind": job.kind,
         "seed": job.seed,
-        "shapes_per_shard": shapes_per_shard(job.bytes_per_shape),
+        "shapes_per_shard": shapes_per_shard(job),
         "shapetool_version": __version__,
         "recipe": json.loads(json.dumps(job.settings)),
     }
@@ -134,6 +141,20 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     recipe = settings.get("recipe")
     rest = {key: value for key, value in settings.items() if key != "recipe"}
     return rest | (recipe if isinstance(recipe, dict) else {"recipe": recipe})
+
+
+def files_made(folder: Path) -> set[Path] | None:
+    """The files that the items of `folder` become, each in a file of its own; None where they share shards.
+
+    Raises:
+        DataError: what the folder says of itself is damaged.
+    """
+    manifest = folder / "manifest.jsonl"
+    if not (folder / STATE / "settings.json").exists() or not manifest.exists():
+        return None
+    suffix = read_settings(folder).get("suffix")
+    items = _parse(manifest, manifest.read_bytes())
+    return None if suffix is None else {folder / f"{item.id}.{suffix}" for item in items}
 
 
 def hashed(items: Iterable[Item]) -> list[Item]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shapetool.runner.items import Item
+from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import Job, Options, shapes_per_shard
-from shapetool.runner.manifest import STATE, compare, read_settings
+from shapetool.runner.manifest import compare, read_settings
 from shapetool.runner.run import check_options, is_file, report_path
 from shapetool.runner.single import finished_lines
 
@@ -34,7 +34,7 @@ def preview(job: Job, found: Sequence[Item], out: Path, options: Options) -> Pre
     """
     check_options(out, options)
     folder = out.with_name(out.name + ".partial") if is_file(out) else out
-    per_shard = shapes_per_shard(job.bytes_per_shape)
+    per_shard = shapes_per_shard(job)
     shards = range(-(-len(found) // per_shard))
     part, parts = options.shard or (0, 1)
     mine = shards[part::parts]

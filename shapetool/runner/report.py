@@ -6,7 +6,8 @@ from typing import Any
 
 from shapetool.data.atomic import write_whole
 from shapetool.errors import DataError
-from shapetool.runner.manifest import STATE, Layout
+from shapetool.runner.items import STATE
+from shapetool.runner.manifest import Layout
 from shapetool.runner.spool import read_line
 
 

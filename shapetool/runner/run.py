@@ -1,6 +1,7 @@
 """From items to a finished data set: a folder of shards, or one file made from such a folder."""
 
 import os
+import re
 import shutil
 import time
 from collections import Counter
@@ -12,10 +13,10 @@ from pathlib import Path
 from shapetool.data.atomic import remove_leftovers
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import writable
-from shapetool.runner.items import Item
+from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
 from shapetool.runner.joining import Joining
-from shapetool.runner.manifest import STATE, Layout, open_layout
+from shapetool.runner.manifest import Layout, files_made, open_layout
 from shapetool.runner.report import combine, read_report
 from shapetool.runner.schedule import Schedule, ShardPlan
 from shapetool.runner.signals import listening
@@ -176,7 +177,8 @@ def _fill(
 
 def _sweep(layout: Layout) -> None:
     """Removes half-written files of runs that were killed."""
-    for folder in (layout.folder, layout.folder / STATE, layout.folder / STATE / "spool"):
+    own = {layout.shard_path(shard).parent for shard in range(layout.shard_count)} if layout.suffix else set()
+    for folder in (layout.folder / STATE, layout.folder / STATE / "spool", *sorted({layout.folder, *own})):
         remove_leftovers(folder)
 
 
@@ -205,7 +207,7 @@ def _plan(
         if line["status"] not in again and (source is not None or line["status"] != "ok")
     }
     todo = [index for index in layout.span(shard) if index not in kept]
-    if not todo and path.exists():
+    if not todo and layout.published(shard):
         return None, kept
     return ShardPlan(shard, todo, dict(kept), source), kept
 
@@ -244,9 +246,7 @@ def remove_dataset(folder: Path) -> None:
     Raises:
         ConfigError: the folder holds files that are no part of a data set.
     """
-    ours = ("manifest.jsonl", "report.jsonl", STATE)
-    starts = ("shard-", ".shard-", ".report", ".manifest")
-    strange = [entry.name for entry in folder.iterdir() if entry.name not in ours and not entry.name.startswith(starts)]
+    strange = _strange(folder)
     if strange:
         raise ConfigError(
             f"{folder}: holds {strange[0]!r}, which is no part of a data set, so --overwrite leaves the folder alone. "
@@ -254,6 +254,22 @@ def remove_dataset(folder: Path) -> None:
         )
     os.replace(folder, _bin(folder))
     _empty_bin(folder)
+
+
+def _strange(folder: Path) -> list[str]:
+    """What lies in the folder of a data set and is no part of it."""
+    ours = ("manifest.jsonl", "report.jsonl", STATE)
+    starts = ("shard-", ".shard-", ".report", ".manifest")
+    files = files_made(folder)
+    if files is None:
+        return [
+            entry.name for entry in folder.iterdir() if entry.name not in ours and not entry.name.startswith(starts)
+        ]
+    found = (path for path in folder.rglob("*") if not path.is_dir() and path.relative_to(folder).parts[0] not in ours)
+    half_written = re.compile(r"\..*\.tmp")
+    return [
+        str(path.relative_to(folder)) for path in found if path not in files and not half_written.fullmatch(path.name)
+    ]
 
 
 def _bin(folder: Path) -> Path:

@@ -167,6 +167,7 @@ class Schedule:
             plan.kept,
             plan.earlier,
             durable=not layout.stands_alone,
+            is_file=layout.suffix is not None,
         )
 
     def _finish(self, unit: _Unit, future: "Future[Any]") -> None:

@@ -18,7 +18,7 @@ class ShardTask:
 
     `kept` holds report lines of an earlier run, by row of the manifest; the columns of those that are ok come from
     `earlier`, a shard or a data set that is already published. A shard that is not `durable` has its name before it is
-    on the disk.
+    on the disk. With `is_file` the one record is the file itself.
     """
 
     path: Path
@@ -31,6 +31,7 @@ class ShardTask:
     kept: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     earlier: Path | None = None
     durable: bool = True
+    is_file: bool = False
 
 
 class _SpoolGone(Exception):  # noqa: N818 - never leaves this file
@@ -65,7 +66,7 @@ def publish_shard(task: ShardTask) -> dict[str, Any]:
     if missing:
         return {"missing": missing}
     try:
-        shapes = _write(task, lines)
+        shapes = (_write_file if task.is_file else _write)(task, lines)
         text = b"".join(to_json_line(dict(lines[index])) for index in sorted(lines))
         write_whole(task.piece, text, durable=task.durable)
     except _SpoolGone as gone:
@@ -82,6 +83,19 @@ def refusal(error: DataError | OSError) -> dict[str, Any]:
     if isinstance(error, OSError) and error.errno:
         return {"io": (error.errno, error.strerror, str(error.filename))}
     return {"data": str(error)}
+
+
+def _write_file(task: ShardTask, lines: Mapping[int, Mapping[str, Any]]) -> int:
+    """How many files were written: one, or none for an item that became nothing."""
+    ((index, line),) = lines.items()
+    if line["status"] != "ok":
+        return 0
+    columns = read_columns(*task.spools[index])
+    if columns is None:
+        raise _SpoolGone(index)
+    task.path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(task.path, columns["content"].tobytes(), durable=task.durable)
+    return 1
 
 
 def _write(task: ShardTask, lines: Mapping[int, Mapping[str, Any]]) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import to_json_line
-from shapetool.runner.items import Item
+from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import Job, shapes_per_shard
-from shapetool.runner.manifest import STATE, Layout, compare, describe, manifest_text
+from shapetool.runner.manifest import Layout, compare, describe, manifest_text
 from shapetool.runner.report import read_report
 from shapetool.runner.spool import boot_name
 
@@ -48,7 +48,7 @@ def _settings(out: Path, job: Job) -> dict[str, Any]:
         reason = f"{out}: exists and is no data set of shapetool: {error} Use --overwrite to replace it."
         raise ConfigError(reason) from error
     made = {name: found[name] for name in ("kind", "seed", "shapetool_version")}
-    return made | {"recipe": json.loads(found["recipe"]), "shapes_per_shard": shapes_per_shard(job.bytes_per_shape)}
+    return made | {"recipe": json.loads(found["recipe"]), "shapes_per_shard": shapes_per_shard(job)}
 
 
 def report_item(line: Mapping[str, Any]) -> Item:
@@ -66,7 +66,7 @@ def reopen(folder: Path, lines: Sequence[dict[str, Any]], job: Job) -> None:
     making = folder.with_name(f".{folder.name}.bin")
     shutil.rmtree(making, ignore_errors=True)
     (making / STATE / "spool").mkdir(parents=True)
-    per_shard = shapes_per_shard(job.bytes_per_shape)
+    per_shard = shapes_per_shard(job)
     write_whole(making / STATE / "settings.json", to_json_line(describe(job)))
     write_whole(making / "manifest.jsonl", manifest_text([report_item(line) for line in lines]))
     for shard in range(-(-len(lines) // per_shard)):

@@ -32,9 +32,11 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_becomes_closed_meshes_and_a_report(folder, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["repair", str(folder), str(out), "--resolution", "24", "--format", "off", "--json"]) == 3
-    lines = {line["id"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = {line["id"]: line for line in events if line["event"] == "item"}
+    assert events[-1]["event"] == "end"
     assert {name: line["status"] for name, line in lines.items()} == {
-        "broken": "failed",
+        "broken": "invalid",
         "deep/two": "ok",
         "open": "ok",
         "sound": "ok",
@@ -63,12 +65,45 @@ def test_one_input_becomes_one_file(folder, tmp_path):
     out = tmp_path / "x.ply"
     assert main(["repair", str(folder / "open.obj"), str(out), "--resolution", "24", "-q"]) == 0
     assert np.isclose(trimesh.load(out).bounds, trimesh.load(folder / "open.obj").bounds, atol=0.05).all()
+    assert json.loads((tmp_path / "x.ply.report.jsonl").read_text())["status"] == "ok"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in",
+        "x.ply",
+        "x.ply.recipe.json",
+        "x.ply.report.jsonl",
+    ]
     assert main(["repair", str(folder), str(out)]) == 1
+
+
+def test_a_file_is_made_once_and_refused_for_another_input_or_settings(folder, tmp_path, capsys):
+    out = tmp_path / "x.ply"
+    words = ["repair", str(folder / "open.obj"), str(out), "--resolution", "24"]
+    assert main(words) == 0
+    before = out.stat().st_mtime_ns
+    assert main(words) == 0
+    assert "nothing left to do" in capsys.readouterr().err
+    assert out.stat().st_mtime_ns == before
+    assert main([*words[:-1], "25"]) == 1
+    assert "resolution 24 -> 25" in capsys.readouterr().err
+    assert main(["repair", str(folder / "sound.obj"), *words[2:]]) == 1
+    assert "was made of open.obj" in capsys.readouterr().err
+    assert main([*words[:-1], "25", "--overwrite"]) == 0
+    (tmp_path / "y.ply").write_text("mine")
+    assert main(["repair", str(folder / "open.obj"), str(tmp_path / "y.ply")]) == 1
+    assert "did not write it" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_made_leaves_its_report(folder, tmp_path):
+    out = tmp_path / "x.ply"
+    assert main(["repair", str(folder / "broken.obj"), str(out), "-q"]) == 3
+    assert json.loads((tmp_path / "x.ply.report.jsonl").read_text())["status"] == "invalid"
+    assert not out.exists()
+    assert not (tmp_path / "x.ply.partial").exists()
 
 
 def test_a_dry_run_writes_nothing_and_the_input_is_never_replaced(folder, tmp_path, capsys):
     assert main(["repair", str(folder), str(tmp_path / "out"), "--dry-run"]) == 0
-    assert json.loads(capsys.readouterr().out)["meshes"] == 4
+    assert json.loads(capsys.readouterr().out)["items"] == 4
     assert not (tmp_path / "out").exists()
     assert main(["repair", str(folder / "open.obj"), str(folder / "open.obj"), "--overwrite"]) == 1
     assert "input itself" in capsys.readouterr().err

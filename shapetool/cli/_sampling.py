@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shapetool.cli import _report
 from shapetool.cli._progress import Progress
 from shapetool.errors import ConfigError
-from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SIGNS
+from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SIGNS, parse_settings
 
 if TYPE_CHECKING:
     from shapetool.runner.job import Summary
@@ -75,6 +75,15 @@ def summary_line(summary: "Summary") -> str:
         ok = f"nothing left to do: {ok}"
     timed = f" in {summary.seconds:.1f} s" if summary.shards else ""
     return f"shapetool: {ok}{timed}{', ' + parts if parts else ''}. Report: {summary.report}"
+
+
+def overrides(words: list[str] | None, **options: Any) -> dict[str, Any]:
+    """The settings of a recipe that `--set` and the options change together; an option wins.
+
+    Raises:
+        ConfigError: a word has no `=` or no value.
+    """
+    return {**parse_settings(words or []), **{key: value for key, value in options.items() if value is not None}}
 
 
 def read_size(text: str | None) -> int | None:

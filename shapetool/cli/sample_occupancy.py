@@ -8,7 +8,7 @@ import typer
 
 from shapetool.cli import _options, _sampling
 from shapetool.cli._progress import Progress
-from shapetool.recipes import OCCUPANCY_RECIPES, OccupancyRecipe, occupancy_recipe, parse_settings
+from shapetool.recipes import OCCUPANCY_RECIPES, OccupancyRecipe, occupancy_recipe
 
 if TYPE_CHECKING:
     from shapetool.runner.job import Options
@@ -63,8 +63,8 @@ def sample_occupancy(
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
-    chosen = occupancy_recipe(recipe).replace(**parse_settings(set or []))
-    chosen = chosen.replace(
+    given = _sampling.overrides(
+        set,
         padding=padding,
         count=count,
         surface_count=surface_count,
@@ -74,6 +74,7 @@ def sample_occupancy(
         dtype=dtype,
         voxels=grid,
     )
+    chosen = occupancy_recipe(recipe).replace(**given)
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,

@@ -8,7 +8,7 @@ import typer
 
 from shapetool.cli import _options, _sampling
 from shapetool.cli._progress import Progress
-from shapetool.recipes import SDF_RECIPES, SdfRecipe, parse_settings, sdf_recipe
+from shapetool.recipes import SDF_RECIPES, SdfRecipe, sdf_recipe
 
 if TYPE_CHECKING:
     from shapetool.runner.job import Options
@@ -59,8 +59,8 @@ def sample_sdf(
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
-    chosen = sdf_recipe(recipe).replace(**parse_settings(set or []))
-    chosen = chosen.replace(
+    given = _sampling.overrides(
+        set,
         count=count,
         surface_count=surface_count,
         sign=sign,
@@ -70,6 +70,7 @@ def sample_sdf(
         lattice=grid,
         truncate=truncate,
     )
+    chosen = sdf_recipe(recipe).replace(**given)
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,

@@ -1,13 +1,17 @@
 """Other people's distance libraries behind shapetool's own interface, for those who must reproduce their numbers."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from shapetool.errors import ConfigError, suggestion
 from shapetool.geometry.mesh import Mesh
+
+if TYPE_CHECKING:
+    from shapetool.geometry.flood_sign import Flood
 
 BACKENDS = ("native", "pysdf", "warp")
 APPROXIMATE = (
@@ -29,16 +33,46 @@ class Field(Protocol):
         ...
 
 
-def load_backend(name: str) -> Callable[[Mesh, str, int | None], Field]:
+@dataclass(frozen=True)
+class Native:
+    """shapetool's own arithmetic, with the lattice that the sign `flood` takes: see `flood_sign.Flood`.
+
+    Raises:
+        ConfigError: a number of the lattice is out of range.
+    """
+
+    flood_resolution: int = 256
+    flood_gap: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        self._flood()
+
+    def __call__(self, mesh: Mesh, sign: str, threads: int | None) -> Field:
+        """The field of `mesh`."""
+        from shapetool.geometry.flood_sign import FloodField
+        from shapetool.geometry.sdf import SignedField
+
+        return FloodField(mesh, threads, self._flood()) if sign == "flood" else SignedField(mesh, sign, threads)
+
+    def _flood(self) -> "Flood":
+        from shapetool.geometry.flood_sign import Flood
+
+        return Flood(self.flood_resolution, self.flood_gap)
+
+
+def load_backend(
+    name: str, flood_resolution: int = 256, flood_gap: float = 0.0
+) -> Callable[[Mesh, str, int | None], Field]:
     """What builds a field with the library called `name`: a callable of mesh, sign and threads.
+
+    The sign `flood` needs a lattice besides; see `shapetool.geometry.flood_sign.Flood` for its two numbers.
 
     Raises:
         ConfigError: there is no such backend, or it is not installed; nothing of the library is imported before.
     """
     if name == "native":
-        from shapetool.geometry.sdf import SignedField
-
-        return SignedField
+        return Native(flood_resolution, flood_gap)
     if name == "pysdf":
         _require_pysdf()
         return PysdfField

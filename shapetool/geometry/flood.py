@@ -9,6 +9,7 @@ from shapetool.geometry.kernel import kernel_of
 from shapetool.geometry.mesh import Mesh
 
 _BLOCK = 16  # nodes along the side of the largest block that is looked at as one
+_FALL = 0.1  # cells by which the distance shrinks at least, on the edge that follows one down to the surface
 _HALF_DIAGONAL = float(np.sqrt(3.0)) / 2
 
 
@@ -130,9 +131,10 @@ def joined(count: int, one: Int[np.ndarray, " E"], other: Int[np.ndarray, " E"])
 def sink(
     outside: Bool[np.ndarray, "X Y Z"], distances: Float[np.ndarray, "X Y Z"], level: float
 ) -> Bool[np.ndarray, "X Y Z"]:
-    """The outside, let down to nodes further than `level`, along lattice edges on which the distance never grows.
+    """The outside, let down to nodes further than `level`, along lattice edges that lead to the surface.
 
-    Through an opening it does not pass: on the far side of the narrowest place the distance grows again.
+    On such an edge the distance does not grow, and shrinks at the next. So it does not pass an opening: beyond the
+    narrowest place the distance grows again, and between parallel walls it stays as it is.
     """
     outside = outside.copy()
     flat, values = outside.reshape(-1), distances.reshape(-1)
@@ -142,7 +144,8 @@ def sink(
         reached = np.zeros(len(waiting), bool)
         for shift in (1, -1, n_z, -n_z, n_y * n_z, -n_y * n_z):
             beside = waiting + shift
-            reached |= flat[beside] & (values[beside] >= values[waiting])
+            leads_down = values[waiting] - values[waiting - shift] > _FALL
+            reached |= flat[beside] & (values[beside] >= values[waiting]) & leads_down
         if not reached.any():
             return outside
         flat[waiting[reached]] = True

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from shapetool.geometry.backends import Field
+from shapetool.geometry.backends import Field, Native
 from shapetool.geometry.kernel import finite_points, kernel_of
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.sdf import SignedField
@@ -23,21 +23,22 @@ class InsideTest:
     `parity`; the sign `pseudonormal` is held to its proof first.
 
     Raises:
-        ConfigError: unknown or not yet available sign method.
+        ConfigError: unknown sign method.
         MeshError: no face, or points that are not finite.
     """
 
     def __init__(
-        self, mesh: Mesh, sign: str = "auto", threads: int | None = None, build: Builder = SignedField
+        self, mesh: Mesh, sign: str = "auto", threads: int | None = None, build: Builder | None = None
     ) -> None:
-        """Takes `threads` threads (None: all cores); `build` is as from `load_backend`.
+        """Takes `threads` threads (None: all cores); `build` is as from `load_backend`, the native one by default.
 
         What other libraries build is asked for every point, for nothing is known of where their sign changes.
         """
         self._threads = threads or 0
+        build = build or Native()
         self._build: Callable[[], Field] = lambda: build(mesh, sign, threads)
         self._field: Field | None = None
-        self._kernel = kernel_of(mesh, threads) if build is SignedField else None
+        self._kernel = kernel_of(mesh, threads) if isinstance(build, Native) else None
         orientation = self._kernel.orientation(self._threads) if self._kernel else 0
         self._by_crossings = orientation != 0
         if self._by_crossings and sign in ("auto", "winding"):

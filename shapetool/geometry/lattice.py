@@ -1,11 +1,14 @@
 """Signed distances at the nodes of a lattice, equal to the bit to those of scattered points."""
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from shapetool.errors import ConfigError
+from shapetool.geometry.backends import load_backend
+from shapetool.geometry.flood_sign import FloodField
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.sdf import SignedField
 
@@ -13,7 +16,7 @@ Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 def lattice_distances(
-    mesh_or_field: Mesh | SignedField,
+    mesh_or_field: Mesh | SignedField | FloodField,
     box: Box,
     resolution: int,
     sign: str = "auto",
@@ -34,8 +37,10 @@ def lattice_distances(
     axes = lattice_axes(box, resolution)
     if truncate is not None and not (math.isfinite(truncate) and truncate > 0):
         raise ConfigError(f"truncate is {truncate}; expected a distance above 0.")
-    field = SignedField(mesh_or_field, sign=sign, threads=threads) if isinstance(mesh_or_field, Mesh) else mesh_or_field
-    values = field.at_nodes(*axes)
+    field: Any = mesh_or_field
+    if isinstance(mesh_or_field, Mesh):
+        field = load_backend("native")(mesh_or_field, sign, threads)
+    values: np.ndarray = field.at_nodes(*axes)
     return values if truncate is None else np.clip(values, -truncate, truncate, out=values)
 
 

@@ -8,7 +8,7 @@ from shapetool.geometry.backends import load_backend
 from shapetool.geometry.kernel import finite_points, kernel_of
 from shapetool.geometry.mesh import Mesh
 
-SIGN_METHODS = ("auto", "pseudonormal", "winding", "parity")
+SIGN_METHODS = ("auto", "pseudonormal", "winding", "parity", "flood")
 
 
 class SignedField:
@@ -25,7 +25,7 @@ class SignedField:
     A closed mesh that is wound inside out is turned first, with a warning.
 
     Raises:
-        ConfigError: unknown or not yet available sign method.
+        ConfigError: unknown sign method, or the flood, which has a field of its own.
         MeshError: no face, or points that are not finite.
     Source: Baerentzen and Aanaes, "Signed distance computation using the angle weighted pseudonormal", TVCG 2005, with
         one difference: the pseudonormal tells which side of the closest face a point is on, and the winding number in
@@ -35,6 +35,8 @@ class SignedField:
     def __init__(self, mesh: Mesh, sign: str = "auto", threads: int | None = None) -> None:
         """Builds the hierarchy over `mesh` with `threads` threads (None: all cores)."""
         check_sign(sign)
+        if sign == "flood":
+            raise ConfigError("the flood has a field of its own: shapetool.geometry.flood_sign.FloodField.")
         self._threads = threads or 0
         self._kernel = kernel_of(mesh, threads)
         surface = self._kernel.topology(False, self._threads)
@@ -74,8 +76,6 @@ def check_sign(sign: str) -> None:
     Raises:
         ConfigError: it does not.
     """
-    if sign == "flood":
-        raise ConfigError("--sign flood comes with `shapetool repair` in a later version. Use --sign auto or winding.")
     if sign not in SIGN_METHODS:
         raise ConfigError(f"unknown sign method {sign!r}; known: {', '.join(SIGN_METHODS)}.")
 
@@ -87,7 +87,7 @@ def signed_distance(
     backend: str = "native",
     threads: int | None = None,
 ) -> Float[np.ndarray, " P"]:
-    """The distance of each point to the surface, negative inside; see `SignedField` for `sign`.
+    """The distance of each point to the surface, negative inside; see `SignedField` for `sign`, `FloodField` for flood.
 
     Raises:
         ConfigError: unknown sign method or backend.

@@ -4,6 +4,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
     "sample-occupancy": (
         "shapetool.data.shards",
         "shapetool.geometry.backends",
+        "shapetool.geometry.flood_sign",
         "shapetool.geometry.frame",
         "shapetool.geometry.inside",
         "shapetool.geometry.voxels",
@@ -14,6 +15,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
     "sample-sdf": (
         "shapetool.data.shards",
         "shapetool.geometry.backends",
+        "shapetool.geometry.flood_sign",
         "shapetool.geometry.frame",
         "shapetool.geometry.lattice",
         "shapetool.geometry.sdf",

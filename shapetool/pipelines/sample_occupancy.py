@@ -117,7 +117,7 @@ def sample_one(
     mesh = load_mesh(path, root=root)
     frame = fit(mesh, recipe.normalize, recipe.frame_size)
     unit = frame.apply_mesh(mesh)
-    build = load_backend(recipe.backend)
+    build = load_backend(recipe.backend, recipe.flood_resolution, recipe.flood_gap)
     test = InsideTest(unit, recipe.sign, threads, build)
     distances = build(unit, recipe.sign, threads) if recipe.voxels or recipe.progressive else None
     samples = sample_occupancy(unit, test, recipe, shape_rng(seed, shape_id), distances)

@@ -114,7 +114,8 @@ def sample_one(
     mesh = load_mesh(path, root=root)
     frame = fit(mesh, recipe.normalize, recipe.frame_size)
     unit = frame.apply_mesh(mesh)
-    field = load_backend(recipe.backend)(unit, recipe.sign, threads)
+    build = load_backend(recipe.backend, recipe.flood_resolution, recipe.flood_gap)
+    field = build(unit, recipe.sign, threads)
     values, facts = _lattice(field, recipe) if recipe.lattice else _samples(unit, field, recipe, seed, shape_id)
     if not facts["inside_fraction"]:
         raise MeshError(

@@ -92,7 +92,7 @@ def telling(options: Options, said: list[str]) -> Options:
 
 def no_inside(path: str | Path, recipe: PointRecipe, method: str, asked: str | None = None) -> str:
     """The words for a mesh of which no point is inside, or nothing of what was `asked` in their place."""
-    others = " or ".join(f"--sign {sign}" for sign in ("parity", "winding") if sign != method)
+    others = " or ".join(f"--sign {sign}" for sign in ("parity", "winding", "flood") if sign != method)
     points = asked or f"{recipe.count} points"
     more = f", or more points (--count is {recipe.count})" if recipe.count < 10_000 and asked is None else ""
     return (

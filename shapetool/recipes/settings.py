@@ -11,7 +11,8 @@ from shapetool.errors import ConfigError, suggestion
 FRAME_SIZES = {"sphere": 1 / 1.03, "box": 1.0, "diagonal": 1.0, "centroid": 1.0, "none": 1.0}
 """Frames and the size that a shape gets in them: radius, longest edge, box diagonal, radius, and no change."""
 
-SIGNS = ("auto", "pseudonormal", "winding", "parity")
+SIGNS = ("auto", "pseudonormal", "winding", "parity", "flood")
+FLOOD_SETTINGS = ("flood_resolution", "flood_gap")
 BACKENDS = ("native", "pysdf")
 DTYPES = ("f32", "f16")
 REGIONS = ("box", "ball")
@@ -29,6 +30,8 @@ class PointRecipe:
     ``near_*``: a surface point plus a normal offset with this standard deviation in each coordinate.
     ``sharp_*``: the same, starting from points on edges whose dihedral angle exceeds ``sharp_angle`` degrees.
     ``uniform_*``: uniform in the box [-size, size]^3, or in the ball of radius size, about the origin.
+    ``flood_*``: of the sign ``flood``, the cells along the longest side of the shape, and the share of that side below
+    which openings are closed, 0 for two cells.
     All lengths are in the unit frame that ``normalize`` and ``frame_size`` make.
     """
 
@@ -47,6 +50,8 @@ class PointRecipe:
     dtype: str = "f32"
     sign: str = "auto"
     backend: str = "native"
+    flood_resolution: int = 256
+    flood_gap: float = 0.0
 
     def __post_init__(self) -> None:
         self.check(f"recipe {self.name}: ")
@@ -69,9 +74,12 @@ class PointRecipe:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting as plain JSON values; ``from_dict`` reads it back."""
+        """Every setting that counts as plain JSON values; ``from_dict`` reads it back."""
+        settings = dataclasses.asdict(self)
         return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in settings.items()
+            if self.sign == "flood" or key not in FLOOD_SETTINGS
         }
 
     @classmethod
@@ -127,6 +135,7 @@ class PointRecipe:
         if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights) or not sum(self.weights) > 0:
             raise ConfigError(f"{where}the weights are {self.weights}; expected 0 or more each and not all 0.")
         self.check_lengths(where, "frame_size")
+        _check_flood(self, where)
         if not 0 < self.sharp_angle < 180:
             raise ConfigError(f"{where}sharp_angle is {self.sharp_angle}; expected degrees between 0 and 180.")
 
@@ -210,12 +219,16 @@ def _check_noise(stds: tuple[float, ...], weights: tuple[float, ...], part: str,
         raise ConfigError(f"{where}{part}_stds is {stds}; expected standard deviations of 0 or more.")
 
 
+def _check_flood(recipe: PointRecipe, where: str) -> None:
+    if not 8 <= recipe.flood_resolution <= 1024:
+        raise ConfigError(f"{where}flood_resolution is {recipe.flood_resolution}; expected 8 to 1024 cells.")
+    if not 0 <= recipe.flood_gap <= 0.5:
+        raise ConfigError(f"{where}flood_gap is {recipe.flood_gap}; expected a share of the longest side up to 0.5.")
+    if recipe.sign != "flood" and (recipe.flood_resolution, recipe.flood_gap) != (256, 0.0):
+        raise ConfigError(f"{where}flood_resolution and flood_gap are settings of --sign flood; give that as well.")
+
+
 def _check_names(recipe: PointRecipe, where: str) -> None:
-    if recipe.sign == "flood":
-        raise ConfigError(
-            f"{where}--sign flood comes with `shapetool repair` in a later release; "
-            "use auto, or winding for meshes with holes."
-        )
     if recipe.backend == "warp":
         raise ConfigError(f"{where}backend 'warp' comes with the gpu extra in a later release; use native.")
     if recipe.backend == "pysdf" and recipe.sign not in ("auto", "parity"):

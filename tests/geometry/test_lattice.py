@@ -131,7 +131,7 @@ def test_a_field_is_taken_as_it_is():
         ((UNIT, 1), "at least 2 nodes"),
         ((((0.0, 0.0, 0.0), (1.0, 1.0, 0.0)), 8), "low below high"),
         ((((0.0, 0.0, 0.0), (1.0, 1.0, float("inf"))), 8), "finite"),
-        ((UNIT, 8, "flood"), "flood"),
+        ((UNIT, 8, "floods"), "floods"),
         ((UNIT, 8, "auto", 0.0), "above 0"),
         ((UNIT, 8, "auto", float("nan")), "above 0"),
     ],

@@ -272,9 +272,9 @@ def test_every_instruction_set_gives_the_same_winding_numbers_and_signs(run_pyth
     assert len(set(results.values())) == 1
 
 
-def test_flood_is_refused_with_what_it_waits_for():
+def test_the_flood_is_a_field_of_its_own():
     truth = analytic.thin_plate()
-    with pytest.raises(ConfigError, match="repair"):
+    with pytest.raises(ConfigError, match="FloodField"):
         SignedField(Mesh(truth.vertices, truth.faces), sign="flood")
 
 

@@ -133,7 +133,7 @@ def test_no_input_at_all_is_refused(tmp_path: Path, one_line: Callable[..., str]
 def test_words_that_mean_nothing_are_refused(tmp_path: Path, one_line: Callable[..., str]) -> None:
     write_box(tmp_path / "box.obj")
     assert "did you mean 'deepsdf-code'" in one_line("box.obj", "o.h5", "--recipe", "deepsdf-cod")
-    assert "repair" in one_line("box.obj", "o.h5", "--sign", "flood")
+    assert "settings of --sign flood" in one_line("box.obj", "o.h5", "--set", "flood_gap=0.1")
     assert "gpu extra" in one_line("box.obj", "o.h5", "--backend", "warp")
     assert "gpu extra" in one_line("box.obj", "o.h5", "--device", "cuda")
     assert "auto or cpu" in one_line("box.obj", "o.h5", "--device", "tpu")

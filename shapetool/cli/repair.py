@@ -8,6 +8,7 @@ import typer
 
 from shapetool.cli import _options, _sampling
 from shapetool.cli._progress import Progress
+from shapetool.geometry.wording import plural
 
 _Out = Annotated[
     Path, _options.place("OUT", "One mesh if it ends in .obj, .off, .ply or .stl, a folder of meshes otherwise.")
@@ -22,6 +23,12 @@ _Gap = Annotated[
 _Keep = Annotated[bool, typer.Option("--keep-cavities", help="Keep empty spaces that no path leads into.")]
 _Force = Annotated[bool, typer.Option("--force", help="Rebuild meshes that are sound already, too.")]
 _Solid = Annotated[bool, typer.Option("--solid", help="Refuse what encloses nothing; else it becomes thin plates.")]
+_Fill = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="First fill holes whose box has a diagonal up to this share of the longest side."
+    ),
+]
 _Format = Annotated[
     str | None, typer.Option("--format", metavar="obj|off|ply|stl", help="The mesh format. Default: of OUT, or ply.")
 ]
@@ -35,6 +42,7 @@ def repair(
     keep_cavities: _Keep = False,
     force: _Force = False,
     solid: _Solid = False,
+    fill_holes: _Fill = None,
     format: _Format = None,
     workers: _options.Workers = None,
     shard: _options.Shard = None,
@@ -56,7 +64,7 @@ def repair(
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
-    recipe = pipeline.RepairRecipe(resolution, gap, keep_cavities, force, sheets=not solid)
+    recipe = pipeline.RepairRecipe(resolution, gap, keep_cavities, force, not solid, fill_holes or 0.0)
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
 
         def listener(event: dict[str, Any]) -> None:
@@ -84,4 +92,5 @@ def _sentence(line: dict[str, Any]) -> str:
     moved = (
         f"deviation {100 * deviation['max']:.3f} % of the diagonal at most, {100 * deviation['mean']:.4f} % on average"
     )
-    return f"{line['id']}: {line['method']}, Euler number {line['euler']}, {moved}"
+    holes = f" {plural(line['holes_filled'], 'hole')}" if line["method"] == "filled" else ""
+    return f"{line['id']}: {line['method']}{holes}, Euler number {line['euler']}, {moved}"

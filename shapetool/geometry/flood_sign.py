@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from shapetool.errors import ConfigError, MeshError
 from shapetool.geometry.deviation import spread_points
-from shapetool.geometry.flood import Lattice, distances_near, lattice_around, regions_of, sink
+from shapetool.geometry.flood import Lattice, distances_near, joined, lattice_around, regions_of, sink
 from shapetool.geometry.kernel import finite_points, kernel_of
 from shapetool.geometry.mesh import Mesh
 from shapetool.native._kernel import Kernel
@@ -198,5 +198,14 @@ def _ways(mesh: Mesh, kernel: Kernel, threads: int) -> tuple[Kernel, ...]:
     front, back = (kernel.winding(points + side * off, "fast", threads) for side in (1, -1))
     if (np.abs(back - front) > 0.5).mean() < 0.95:
         return ()
-    inward = (np.minimum(front, back) < -0.5).any()
-    return (kernel, kernel_of(Mesh(mesh.vertices, mesh.faces[:, ::-1]), threads)) if inward else (kernel,)
+    turned = (kernel_of(Mesh(mesh.vertices, mesh.faces[:, ::-1]), threads),) if _has_inward_piece(mesh) else ()
+    return (kernel, *turned)
+
+
+def _has_inward_piece(mesh: Mesh) -> bool:
+    """Whether a connected piece has a negative volume: a cavity, or a solid that is wound inside out."""
+    a, b, c = mesh.faces.T
+    piece = joined(len(mesh.vertices), np.concatenate([a, b]), np.concatenate([b, c]))[a]
+    p = mesh.triangles - mesh.bounds.mean(axis=0)
+    volumes = np.bincount(piece, np.einsum("fi,fi->f", p[:, 0], np.cross(p[:, 1], p[:, 2])))
+    return bool((volumes < 0).any())

@@ -10,6 +10,7 @@ from shapetool.geometry.crevices import led_into_crevices
 from shapetool.geometry.deviation import Deviation, deviation, spread_points
 from shapetool.geometry.dual import boundary_of
 from shapetool.geometry.flood import Lattice, Regions, distances_near, lattice_around, regions_of, sink
+from shapetool.geometry.holes import fill_holes
 from shapetool.geometry.kernel import kernel_of
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.pullback import SLIDES, STAND_OFF, moved, targets
@@ -29,7 +30,7 @@ _SAMPLES = 300_000
 class RepairReport:
     """What a repair did."""
 
-    method: str  # "kept": the input was closed, oriented and free of self-intersections already; or "rebuilt"
+    method: str  # "kept": the input was sound already; "filled": it is so with its small holes filled; or "rebuilt"
     euler: int
     components: int
     volume_before: float
@@ -39,6 +40,7 @@ class RepairReport:
     held_back: int  # vertices that could not go all the way to the input
     deviation: Deviation
     warnings: tuple[str, ...]
+    holes_filled: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class RepairRecipe:
     keep_cavities: bool = False
     force: bool = False  # rebuild what is sound already
     sheets: bool = True  # thin plates from what encloses nothing; False: refuse it
+    fill_holes: float = 0.0  # holes up to this share of the longest side are filled first; 0: none
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -62,6 +65,8 @@ class RepairRecipe:
             raise ConfigError(f"resolution is {self.resolution}; expected 8 to 1024 cells along the longest side.")
         if self.gap is not None and not 0 < self.gap <= 0.5:
             raise ConfigError(f"gap is {self.gap}; expected a share of the longest side, above 0 and at most 0.5.")
+        if not 0 <= self.fill_holes <= 2:
+            raise ConfigError(f"fill_holes is {self.fill_holes}; expected a share of the longest side, or 0 for none.")
 
     def gap_cells(self, found: Topology) -> float:
         """The gap in cells; what is closed already has none to close unless one is stated."""
@@ -92,7 +97,10 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     before = analyse(mesh, threads)
     if not recipe.force and _is_sound(before):
         return mesh, _report_kept(mesh, before)
-    inner, frame = _unit(mesh)
+    filled, holes = fill_holes(mesh, recipe.fill_holes) if recipe.fill_holes else (mesh, 0)
+    if holes and not recipe.force and _is_sound(found := analyse(filled, threads)):
+        return filled, _report_filled(mesh, filled, found, holes, used)
+    inner, frame = _unit(filled)
     lattice, outside, distances, regions = _flooded(inner, recipe.resolution, recipe.gap_cells(before), used)
     cavities = _cavities(inner, lattice, regions)
     if recipe.keep_cavities and cavities.any():
@@ -103,8 +111,8 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     def shown(points: Float[np.ndarray, "P 3"]) -> Bool[np.ndarray, " P"]:
         return _shown((points - frame[0]) / frame[1], lattice, outside)
 
-    spread = np.concatenate([spread_points(mesh, _SAMPLES), mesh.vertices[np.unique(mesh.faces)]])
-    result = led_into_crevices(mesh, result, quads, spread[shown(spread)], lattice.step * frame[1], used)
+    spread = np.concatenate([spread_points(filled, _SAMPLES), filled.vertices[np.unique(filled.faces)]])
+    result = led_into_crevices(filled, result, quads, spread[shown(spread)], lattice.step * frame[1], used)
     after = analyse(result, threads)
     if not _is_sound(after):
         raise MeshError(
@@ -126,6 +134,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
         held_back=held_back,
         deviation=deviation(mesh, result, shown, used),
         warnings=() if solid else (f"nothing is enclosed: sheets became plates {2 * STAND_OFF:g} cells thick. {hint}",),
+        holes_filled=holes,
     )
     return result, report
 
@@ -144,6 +153,12 @@ def _euler(mesh: Mesh) -> int:
 def _report_kept(mesh: Mesh, found: Topology) -> RepairReport:
     none = Deviation(0.0, 0.0, 0.0, 0.0)
     return RepairReport("kept", _euler(mesh), found.components, found.volume, found.volume, 0, True, 0, none, ())
+
+
+def _report_filled(mesh: Mesh, filled: Mesh, found: Topology, holes: int, threads: int) -> RepairReport:
+    moved = deviation(mesh, filled, lambda points: np.ones(len(points), bool), threads)
+    volumes = mesh.volume, found.volume
+    return RepairReport("filled", _euler(filled), found.components, *volumes, 0, True, 0, moved, (), holes)
 
 
 def _unit(mesh: Mesh) -> tuple[Mesh, tuple[Float[np.ndarray, "3"], float]]:

@@ -24,6 +24,11 @@ def run(path: Path) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: expected a mesh, a shard or a dataset folder, found no such path.")
+    if path.is_dir():
+        from shapetool.pipelines import mesh_folders
+
+        if mesh_folders.is_mesh_folder(path):
+            return mesh_folders.describe(path)
     if path.is_dir() or path.suffix.lower() in (".h5", ".hdf5"):
         return describe_dataset(path)
     from shapetool.pipelines.info_mesh import describe

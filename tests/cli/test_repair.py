@@ -107,3 +107,35 @@ def test_a_dry_run_writes_nothing_and_the_input_is_never_replaced(folder, tmp_pa
     assert not (tmp_path / "out").exists()
     assert main(["repair", str(folder / "open.obj"), str(folder / "open.obj"), "--overwrite"]) == 1
     assert "input itself" in capsys.readouterr().err
+
+
+def test_verify_and_info_know_a_folder_of_repaired_meshes(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    main(["repair", str(folder), str(out), "--resolution", "24", "-q"])
+    assert main(["verify", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["info", str(out), "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert (about["kind"], about["shapes"], about["complete"]) == ("mesh", 3, True)
+    assert about["methods"] == {"kept": 1, "rebuilt": 2}
+    assert about["report"] == {"invalid": 1, "ok": 3}
+    text = (folder / "open.obj").read_bytes()
+    good = trimesh.load(out / "open.ply", process=False)
+    (out / "open.ply").write_bytes(encode_mesh(Mesh(good.vertices, good.faces[1:].astype(np.int64)), "ply"))
+    (out / "sound.ply").write_bytes(text)
+    (out / "deep/two.ply").unlink()
+    assert main(["verify", str(out)]) == 1
+    said = {Path(line.split(": ")[0]).name: line for line in capsys.readouterr().out.splitlines()[::-1]}
+    assert set(said) == {"open.ply", "sound.ply", "two.ply"}
+    assert "faces as in the report" in said["open.ply"]
+    assert "is not" in said["two.ply"]
+
+
+def test_small_holes_are_filled_on_request(tmp_path, capsys):
+    vertices, faces = analytic.box_mesh((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+    path = tmp_path / "holed.obj"
+    path.write_bytes(encode_mesh(Mesh(vertices, faces[1:]), "obj"))
+    assert main(["repair", str(path), str(tmp_path / "out"), "--fill-holes", "1.5", "-v"]) == 0
+    assert "holed: filled 1 hole, Euler number 2" in capsys.readouterr().err
+    assert len(trimesh.load(tmp_path / "out/holed.ply", process=False).faces) == 12
+    assert main(["repair", str(path), str(tmp_path / "other"), "--fill-holes", "3"]) == 1

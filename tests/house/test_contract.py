@@ -22,7 +22,10 @@ COMMANDS = {
     },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
     "convert": {"--to", "--from", "--split", "--seed", "--workers", "--overwrite", "--dry-run", "--item-timeout"},
-    "repair": {"--overwrite", "--dry-run", "--resolution", "--gap", "--keep-cavities", "--force", "--format"},
+    "repair": {
+        *("--workers", "-j", "--shard", "--engine", "--overwrite", "--dry-run", "--item-timeout", "--max-failures"),
+        *("--retry", "--resolution", "--gap", "--keep-cavities", "--force", "--format", "--fill-holes"),
+    },
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": set(),

@@ -65,7 +65,6 @@ class FloodField:
     """
 
     sign_method = "flood"
-    changes_at_surface = False
 
     def __init__(self, mesh: Mesh, threads: int | None = None, flood: Flood | None = None) -> None:
         """Floods the surroundings of `mesh` with `threads` threads (None: all cores)."""
@@ -80,6 +79,7 @@ class FloodField:
         self._ways: tuple[Kernel, ...] = ()
         if surface["closed"] and surface["oriented"]:
             self._ways = _ways(mesh, self._kernel, self._threads)
+        self.changes_at_surface = bool(self._ways)
         if not self._ways:
             self._lattice, self._flooded, self._dry = _labels(mesh, flood or Flood(), self._threads)
 
@@ -87,10 +87,7 @@ class FloodField:
         """The signed distance of each point."""
         points = finite_points(points)
         if self._ways:
-            distances, *others = (kernel.distances(points, "winding", self._threads) for kernel in self._ways)
-            for other in others:
-                distances = np.where(other < 0, other, distances)
-            return distances
+            return _either([kernel.distances(points, "winding", self._threads) for kernel in self._ways])
         found = np.empty(len(points))
         for start in range(0, len(points), _SLAB):
             part = slice(start, start + _SLAB)
@@ -101,6 +98,8 @@ class FloodField:
         self, x: Float[np.ndarray, " X"], y: Float[np.ndarray, " Y"], z: Float[np.ndarray, " Z"]
     ) -> Float[np.ndarray, "X Y Z"]:
         """The signed distances at (x_i, y_j, z_k): what a call with all these points gives."""
+        if self._ways:
+            return _either([kernel.lattice(x, y, z, "winding", self._threads) for kernel in self._ways])
         values = np.empty((len(x), len(y), len(z)))
         rest = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1).reshape(-1, 2)
         step = max(1, _SLAB // max(1, len(rest)))
@@ -168,6 +167,11 @@ class FloodField:
             outside |= visible & self._flooded[index]
             inside |= visible & self._dry[index]
         return outside, outside | inside
+
+
+def _either(values: list[np.ndarray]) -> np.ndarray:
+    """The signed distances of a surface wound either way: inside where one of them says so."""
+    return np.where(values[-1] < 0, values[-1], values[0])
 
 
 def _labels(

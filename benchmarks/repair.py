@@ -126,6 +126,8 @@ def summary(lines: list[dict[str, Any]]) -> str:
         if some:
             numbers = ", ".join(f"{key} {np.median([abs(line[key]) for line in some]):.3g}" for key in PEER)
             said.append(f"Medians, {title}: {numbers}.")
+            worst = ", ".join(f"{key} {max(abs(line[key]) for line in some):.3g}" for key in PEER)
+            said.append(f"Largest, {title}: {worst}.")
     counted = [line["pairs"] for line in done if line["pairs"] is not None]
     said.append(f"Results with faces that meet: {sum(map(bool, counted))} of {len(counted)} counted.")
     return "\n".join(said) + "\n"

@@ -170,7 +170,10 @@ def _run_single(planned: _Plan, out: Path, options: Options) -> Summary:
     if done is not None:
         options.emit("start", total=1, done=1, shards=0, workers=0)
         return Summary(out, report, 1, Counter(done), 0, 0)
-    summary = run_job(planned.job, planned.items, planned.folder, options)
+    tell = options.on_event or (lambda event: None)
+    names = {"out": str(out), "report": str(report)}
+    heard = replace(options, on_event=lambda event: tell(event | names if event["event"] == "end" else event))
+    summary = run_job(planned.job, planned.items, planned.folder, heard)
     if summary.stopped is not None:
         return replace(summary, out=out)
     write_whole(settings, to_json_line(describe(planned.job)))
@@ -178,6 +181,8 @@ def _run_single(planned: _Plan, out: Path, options: Options) -> Summary:
     made = planned.folder / f"{planned.items[0].id}.{planned.job.suffix}"
     if made.exists():
         os.replace(made, out)
+    else:
+        out.unlink(missing_ok=True)  # one that --overwrite was to replace
     remove_dataset(planned.folder)
     return replace(summary, out=out, report=report)
 
@@ -195,8 +200,9 @@ def _finished(planned: _Plan, out: Path, options: Options) -> list[str] | None:
         raise ConfigError(f"{out}: exists, and repair did not write it. Use --overwrite to replace it.")
     compare(out, json.loads(settings.read_bytes()), planned.job)
     lines = read_report(report)
-    if [(line["id"], line["size"]) for line in lines] != [(item.id, item.size) for item in planned.items]:
-        raise ConfigError(f"{out}: was made of {lines[0]['source']}. Use --overwrite to replace it.")
+    if [(line["id"], line.get("size")) for line in lines] != [(item.id, item.size) for item in planned.items]:
+        other = lines[0].get("source", lines[0]["id"]) if lines else "another mesh"
+        raise ConfigError(f"{out}: was made of {other}. Use --overwrite to replace it.")
     return [str(line["status"]) for line in lines]
 
 

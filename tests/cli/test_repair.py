@@ -101,6 +101,16 @@ def test_a_file_that_cannot_be_made_leaves_its_report(folder, tmp_path):
     assert not (tmp_path / "x.ply.partial").exists()
 
 
+def test_a_file_that_cannot_be_made_again_does_not_stay_beside_the_report_of_its_failure(folder, tmp_path, capsys):
+    out = tmp_path / "x.ply"
+    assert main(["repair", str(folder / "open.obj"), str(out), "--resolution", "24", "--json"]) == 0
+    end = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (end["out"], end["report"]) == (str(out), f"{out}.report.jsonl")
+    assert main(["repair", str(folder / "open.obj"), str(out), "--resolution", "24", "--solid", "--overwrite"]) == 3
+    assert "outside reaches everywhere" in json.loads((tmp_path / "x.ply.report.jsonl").read_text())["error"]
+    assert not out.exists()
+
+
 def test_a_dry_run_writes_nothing_and_the_input_is_never_replaced(folder, tmp_path, capsys):
     assert main(["repair", str(folder), str(tmp_path / "out"), "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["items"] == 4

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from shapetool.geometry.backends import Field, Native
 from shapetool.geometry.kernel import finite_points, kernel_of
 from shapetool.geometry.mesh import Mesh
+from shapetool.geometry.sdf import SignedField
 
 Builder = Callable[[Mesh, str, int | None], Field]
 

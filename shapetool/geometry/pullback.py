@@ -16,7 +16,7 @@ SLIDES = 6
 # Squared length of the sum of two unit normals below which two neighbours lie back to back.
 _FOLDED = 1e-8
 # Faces nearer than this share of their size count as meeting, so that tools that round agree that none meets another.
-_CLEARANCE = 1e-6
+_CLEARANCE = 1e-4
 
 
 def targets(

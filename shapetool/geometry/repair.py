@@ -95,10 +95,10 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     if not len(mesh.faces) or not (np.ptp(mesh.bounds, axis=0) > 0).any():
         raise MeshError("expected a surface with some extent, found none.")
     before = analyse(mesh, threads)
-    if not recipe.force and _is_sound(before):
+    if not recipe.force and is_sound(before):
         return mesh, _report_kept(mesh, before)
     filled, holes = fill_holes(mesh, recipe.fill_holes) if recipe.fill_holes else (mesh, 0)
-    if holes and not recipe.force and _is_sound(found := analyse(filled, threads)):
+    if holes and not recipe.force and is_sound(found := analyse(filled, threads)):
         return filled, _report_filled(mesh, filled, found, holes, used)
     inner, frame = _unit(filled)
     lattice, outside, distances, regions = _flooded(inner, recipe.resolution, recipe.gap_cells(before), used)
@@ -114,7 +114,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     spread = np.concatenate([spread_points(filled, _SAMPLES), filled.vertices[np.unique(filled.faces)]])
     result = led_into_crevices(filled, result, quads, spread[shown(spread)], lattice.step * frame[1], used)
     after = analyse(result, threads)
-    if not _is_sound(after):
+    if not is_sound(after):
         raise MeshError(
             f"no surface free of self-intersections at resolution {recipe.resolution}: "
             f"{after.intersecting_pairs} pairs of faces meet. Try --resolution {2 * recipe.resolution}."
@@ -139,7 +139,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     return result, report
 
 
-def _is_sound(found: Topology) -> bool:
+def is_sound(found: Topology) -> bool:
     """Closed, oriented, manifold, positive, and meeting itself nowhere."""
     whole = found.watertight and found.oriented and found.manifold and found.volume > 0
     return whole and not (found.self_intersecting or found.folded_edges or found.degenerate_faces)

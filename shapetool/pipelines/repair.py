@@ -13,9 +13,10 @@ import numpy as np
 from shapetool.data.atomic import write_whole
 from shapetool.data.mesh_files import WRITTEN_FORMATS, encode_mesh
 from shapetool.errors import ConfigError, MeshError
-from shapetool.geometry.mesh import load_mesh
-from shapetool.geometry.repair import RepairRecipe, repair
+from shapetool.geometry.mesh import Mesh, load_mesh
+from shapetool.geometry.repair import RepairRecipe, is_sound, repair
 from shapetool.geometry.suffixes import MESH_SUFFIXES
+from shapetool.geometry.topology import analyse
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.runner.files import to_json_line, writable
 from shapetool.runner.items import Item, collect
@@ -63,6 +64,12 @@ class RepairJob:
             result, found = repair(mesh, self.recipe, threads)
         except MeshError as error:
             raise MeshError(f"{item.path}: {error}") from error
+        if self.suffix == "stl":
+            rounded = Mesh(result.vertices.astype(np.float32).astype(np.float64), result.faces)
+            if not is_sound(analyse(rounded, threads)):
+                raise MeshError(
+                    f"{item.path}: rounded to float32, as stl stores it, the closed mesh meets itself. Use --format ply."
+                )
         facts = {
             "n_vertices": len(result.vertices),
             "n_faces": len(result.faces),

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shapetool.data.mesh_files import encode_mesh
@@ -118,3 +119,18 @@ def test_an_item_that_takes_too_long_is_named_and_costs_only_itself(folder, tmp_
     assert "5 s" in found["s0"]["error"]
     assert "s0.ply" not in meshes(out)
     assert [event["id"] for event in said if event["event"] == "item" and event["status"] != "ok"] == ["s0"]
+
+
+def test_what_float32_would_make_meet_itself_is_not_written_as_stl(tmp_path):
+    """Two boxes a thousandth apart, a hundred thousand from the origin: where float32 goes in steps of 1/128."""
+    one, faces = analytic.box_mesh((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    two = one * [1, 1, 0.9] + [0, 0, 1.001]
+    both = Mesh(np.concatenate([one, two]) + 1e5, np.concatenate([faces, faces + len(one)]))
+    (tmp_path / "far.obj").write_bytes(encode_mesh(both, "obj"))
+    for suffix, status in (("ply", "ok"), ("stl", "invalid")):
+        out = tmp_path / suffix
+        run([tmp_path / "far.obj"], out, RepairRecipe(resolution=20), suffix=suffix, options=Options(workers=1))
+        (line,) = lines(out)
+        assert line["status"] == status
+        assert "Use --format ply" in (line["error"] or "Use --format ply")
+    assert not list((tmp_path / "stl").rglob("*.stl"))

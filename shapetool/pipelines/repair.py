@@ -68,7 +68,7 @@ class RepairJob:
             rounded = Mesh(result.vertices.astype(np.float32).astype(np.float64), result.faces)
             if not is_sound(analyse(rounded, threads)):
                 raise MeshError(
-                    f"{item.path}: rounded to float32, as stl stores it, the closed mesh meets itself. Use --format ply."
+                    f"{item.path}: in float32, as stl stores it, the closed mesh meets itself. Use --format ply."
                 )
         facts = {
             "n_vertices": len(result.vertices),

@@ -32,7 +32,7 @@ def led_into_crevices(
         cover = kernel_of(result, threads)
         away, face, bridge = cover.closest(shown, threads)
         far = np.flatnonzero(away > _NEAR * step)
-        far = far[cover.winding(shown[far], "fast") > 0.5]
+        far = far[cover.winding(shown[far], "fast", threads) > 0.5]
         shown = shown[far]
         ahead = shown - bridge[far]
         seen = surface.first_hits(np.ascontiguousarray(bridge[far]), ahead, threads)[0] > 1 - 1e-6

@@ -20,33 +20,39 @@ _CLEARANCE = 1e-4
 
 
 def targets(
-    kernel: Kernel, start: Float[np.ndarray, "V 3"], quads: Int[np.ndarray, "Q 4"], step: float, slides: int
+    mesh: Mesh,
+    start: Float[np.ndarray, "V 3"],
+    quads: Int[np.ndarray, "Q 4"],
+    step: float,
+    slides: int,
+    threads: int = 0,
 ) -> Float[np.ndarray, "V 3"]:
-    """Where each vertex should go: just above the surface of `kernel`, and along it to where its faces lie on it too.
+    """Where each vertex should go: just above the surface of `mesh`, and along it to where its faces lie on it too.
 
     Lines of closest approach do not cross, but leave the creases of the input empty: a face between two walls cuts the
     corner. So a vertex slides by the mean of what the middles of its faces lack, never through its own wall, and is
     put on the surface again.
     """
-    target, out = _above(kernel, start, step)
+    kernel = kernel_of(mesh, threads)
+    target, out = _above(kernel, start, step, threads)
     corner_count = np.maximum(np.bincount(quads.reshape(-1), minlength=len(start)), 1)[:, None]
     for _ in range(slides):
         middles = target[quads].mean(axis=1)
-        away, _, closest = kernel.closest(middles)
+        away, _, closest = kernel.closest(middles, threads)
         lacks = np.where((away > 2 * STAND_OFF * step)[:, None], closest - middles, 0.0)
         sums = [np.bincount(quads.reshape(-1), np.repeat(lacks[:, k], 4), len(start)) for k in range(3)]
         slide = np.stack(sums, axis=1).astype(np.float64) * (1.5 / corner_count)
         slide -= np.minimum((slide * out).sum(axis=1, keepdims=True), 0.0) * out
         moving = np.flatnonzero((slide**2).sum(axis=1) > 0)
-        target[moving], out[moving] = _above(kernel, target[moving] + slide[moving], step)
+        target[moving], out[moving] = _above(kernel, target[moving] + slide[moving], step, threads)
     return target
 
 
 def _above(
-    kernel: Kernel, points: Float[np.ndarray, "V 3"], step: float
+    kernel: Kernel, points: Float[np.ndarray, "V 3"], step: float, threads: int
 ) -> tuple[Float[np.ndarray, "V 3"], Float[np.ndarray, "V 3"]]:
     """The points on the surface but for the stand-off, and the directions they came from; far ones stay."""
-    away, _, closest = kernel.closest(points)
+    away, _, closest = kernel.closest(points, threads)
     out = (points - closest) / np.maximum(away, 1e-300)[:, None]
     near = (away < 2 * step)[:, None]
     return np.where(near, closest + np.minimum(away, STAND_OFF * step)[:, None] * out, points), out

@@ -102,7 +102,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
         return filled, _report_filled(mesh, filled, found, holes, used)
     inner, frame = _unit(filled)
     lattice, outside, distances, regions = _flooded(inner, recipe.resolution, recipe.gap_cells(before), used)
-    cavities = _cavities(inner, lattice, regions)
+    cavities = _cavities(inner, lattice, regions, used)
     if recipe.keep_cavities and cavities.any():
         outside |= regions.nodes_of(cavities)
     outside = sink(outside, distances, _LEVEL)
@@ -181,9 +181,9 @@ def _flooded(
     return lattice, regions.nodes_of(chosen), distances, regions
 
 
-def _cavities(mesh: Mesh, lattice: Lattice, regions: Regions) -> Bool[np.ndarray, " K"]:
+def _cavities(mesh: Mesh, lattice: Lattice, regions: Regions, threads: int) -> Bool[np.ndarray, " K"]:
     """Which pieces are enclosed and empty: the surface winds around them less than half."""
-    winding = kernel_of(mesh).winding(lattice.points(regions.samples()), "fast")
+    winding = kernel_of(mesh, threads).winding(lattice.points(regions.samples()), "fast", threads)
     return (np.arange(regions.count) > 0) & (np.abs(winding) < 0.5)
 
 
@@ -212,7 +212,7 @@ def _pulled(
     corners, quads, _ = boundary_of(~outside, values, -0.1)
     start = lattice.points(corners)
     for slides in (SLIDES, 0):
-        target = targets(kernel_of(mesh), start, quads, lattice.step, slides)
+        target = targets(mesh, start, quads, lattice.step, slides, threads)
         rebuilt, steps, clean = moved(frame[0] + start * frame[1], frame[0] + target * frame[1], quads, threads)
         if clean:
             break

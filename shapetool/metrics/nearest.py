@@ -45,8 +45,8 @@ def nearest(
         MetricError: a wrong shape, type or device, an empty cloud, or a point that is not finite; it names the row.
     """
     check_clouds(a, b, lengths_a, lengths_b)
-    index = _index(a.detach(), b.detach(), lengths_a, lengths_b)
-    return _squared(a, b, index, lengths_a), index
+    squared, index = _found(a.detach(), b.detach(), lengths_a, lengths_b)
+    return (_squared(a, b, index, lengths_a) if _wants_gradient(a, b) else squared), index
 
 
 def both_ways(
@@ -61,8 +61,10 @@ def both_ways(
     Raises:
         MetricError: a wrong shape, type or device, an empty cloud, or a point that is not finite; it names the row.
     """
-    check_clouds(a, b, lengths_a, lengths_b)
-    forward, backward = _last.indices(a.detach(), b.detach(), lengths_a, lengths_b)
+    found = _last.neighbours(a.detach(), b.detach(), lengths_a, lengths_b)
+    if not _wants_gradient(a, b):
+        return found
+    forward, backward = found.forward_index, found.backward_index
     return Neighbours(_squared(a, b, forward, lengths_a), forward, _squared(b, a, backward, lengths_b), backward)
 
 
@@ -98,9 +100,10 @@ def valid(cloud: Tensor, lengths: Tensor | None) -> Tensor | None:
 
 def take(points: Float[Tensor, "B M C"], index: Int[Tensor, "B N"]) -> Float[Tensor, "B N C"]:
     """The rows of each batch that `index` names, with a gradient that is summed in a fixed order."""
-    start = torch.arange(len(points), device=points.device)[:, None] * points.shape[1]
-    rows = (index.clamp(min=0) + start).reshape(-1)
-    taken: Tensor = _Take.apply(points.reshape(-1, points.shape[2]), rows)  # type: ignore[no-untyped-call]
+    rows = index.clamp(min=0)
+    if len(points) > 1:
+        rows = rows + torch.arange(len(points), device=points.device)[:, None] * points.shape[1]
+    taken: Tensor = _Take.apply(points.reshape(-1, points.shape[2]), rows.reshape(-1))  # type: ignore[no-untyped-call]
     return taken.reshape(*index.shape, points.shape[2])
 
 
@@ -126,20 +129,19 @@ class _Last:
     """The neighbours of the last pair of batches, so that several metrics of one pair ask the trees once.
 
     They are kept for equal numbers, compared one by one, never for an equal name: a cloud changed in place is asked
-    again. Only indices are kept; distances are computed from the clouds at hand, so gradients are theirs.
+    again. What has a gradient computes its distances anew from the indices.
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[tuple[Tensor | None, ...], tuple[Tensor, Tensor]] | None = None
+        self._kept: tuple[tuple[Tensor | None, ...], Neighbours] | None = None
 
-    def indices(
-        self, a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """The index of the nearest neighbour of each point, both ways."""
+    def neighbours(self, a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> Neighbours:
+        """Both ways, without a gradient."""
         asked, kept = (a, b, lengths_a, lengths_b), self._kept  # read once: threads may replace it
         if kept is not None and all(map(_same, asked, kept[0])):
-            return kept[1]
-        found = _index(a, b, lengths_a, lengths_b), _index(b, a, lengths_b, lengths_a)
+            return kept[1]  # equal to clouds that were checked
+        check_clouds(a, b, lengths_a, lengths_b)
+        found = Neighbours(*_found(a, b, lengths_a, lengths_b), *_found(b, a, lengths_b, lengths_a))
         if _uses_tree(a, b) and a.numel() + b.numel() <= _REMEMBERED:
             self._kept = tuple(None if given is None else given.clone() for given in asked), found
         return found
@@ -151,7 +153,13 @@ _last = _Last()
 def _same(given: Tensor | None, kept: Tensor | None) -> bool:
     if given is None or kept is None:
         return given is kept
+    if given.device.type == "cpu" and kept.device.type == "cpu":
+        return given.dtype == kept.dtype and np.array_equal(given.numpy(), kept.numpy())
     return given.dtype == kept.dtype and given.device == kept.device and torch.equal(given, kept)
+
+
+def _wants_gradient(a: Tensor, b: Tensor) -> bool:
+    return torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)
 
 
 def _check_lengths(name: str, cloud: Tensor, lengths: Tensor | None) -> None:
@@ -172,6 +180,10 @@ def _check_lengths(name: str, cloud: Tensor, lengths: Tensor | None) -> None:
 
 
 def _check_finite(name: str, cloud: Tensor, lengths: Tensor | None) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = cloud.detach().numpy().sum() if cloud.device.type == "cpu" else cloud.detach().sum().item()
+    if np.isfinite(total):
+        return  # one pass for what is usual; a sum that overflows is looked at in full
     finite = torch.isfinite(cloud.detach()).all(dim=2)
     inside = valid(cloud, lengths)
     bad = ~finite if inside is None else ~finite & inside
@@ -189,8 +201,7 @@ def _squared(a: Tensor, b: Tensor, index: Tensor, lengths: Tensor | None) -> Ten
     if inside is not None:  # padding may hold anything, NaN too, and must not reach the gradient
         a = torch.where(inside[..., None], a, 0)
         b = torch.where(torch.isfinite(b), b, 0)
-    step = a - take(b, index)
-    squared = step[..., 0] * step[..., 0] + step[..., 1] * step[..., 1] + step[..., 2] * step[..., 2]
+    squared = (a - take(b, index)).square().sum(dim=2)
     return squared if inside is None else torch.where(inside, squared, 0)
 
 
@@ -198,25 +209,31 @@ def _uses_tree(a: Tensor, b: Tensor) -> bool:
     return a.device.type == "cpu" and a.shape[1] * b.shape[1] >= TREE_ABOVE
 
 
-def _index(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> Tensor:
-    """Which point of `b` is nearest to each point of `a`; -1 beyond the lengths."""
-    index = _by_trees(a, b, lengths_a, lengths_b) if _uses_tree(a, b) else _by_force(a, b, lengths_b)
+def _found(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The squared distance to the nearest point of `b`, without a gradient, and which one it is."""
+    if _uses_tree(a, b):
+        return _by_trees(a, b, lengths_a, lengths_b)
+    index = _by_force(a, b, lengths_b)
     inside = valid(a, lengths_a)
-    return index if inside is None else torch.where(inside, index, -1)
+    index = index if inside is None else torch.where(inside, index, -1)
+    return _squared(a, b, index, lengths_a), index
 
 
-def _by_trees(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> Tensor:
-    """One tree a cloud of `b`."""
+def _by_trees(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The index, and the squared distance that the tree found with it; one tree a cloud of `b`.
+
+    Between tree and tree nothing is asked of torch: its threads and the tree's would wait for each other's cores.
+    """
     from pykdtree.kdtree import KDTree
 
-    index = torch.full(a.shape[:2], -1, dtype=torch.int64)
-    for row in range(len(a)):
-        n = a.shape[1] if lengths_a is None else int(lengths_a[row])
-        m = b.shape[1] if lengths_b is None else int(lengths_b[row])
-        tree = KDTree(np.ascontiguousarray(b[row, :m].numpy()))
-        found = tree.query(np.ascontiguousarray(a[row, :n].numpy()), k=1)[1]
-        index[row, :n] = torch.from_numpy(found.astype(np.int64))
-    return index
+    squared = np.zeros(a.shape[:2], dtype=a.numpy().dtype)
+    index = np.full(a.shape[:2], -1, dtype=np.int64)
+    for row, (points, others) in enumerate(zip(a.numpy(), b.numpy(), strict=True)):
+        n = len(points) if lengths_a is None else int(lengths_a[row])
+        m = len(others) if lengths_b is None else int(lengths_b[row])
+        tree = KDTree(np.ascontiguousarray(others[:m]))
+        squared[row, :n], index[row, :n] = tree.query(np.ascontiguousarray(points[:n]), k=1, sqr_dists=True)
+    return torch.from_numpy(squared), torch.from_numpy(index)
 
 
 def _by_force(a: Tensor, b: Tensor, lengths_b: Tensor | None) -> Tensor:

@@ -250,6 +250,8 @@ def _check_normals(name: str, points: Tensor, normals: Tensor, inside: Tensor | 
 
 def _root(squared: Tensor) -> Tensor:
     """The square root, with gradient 0 at 0, where that of a distance is any of length at most one."""
+    if not squared.requires_grad:
+        return squared.sqrt()
     positive = squared > 0
     return torch.where(positive, torch.where(positive, squared, 1).sqrt(), 0)
 

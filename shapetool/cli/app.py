@@ -18,6 +18,7 @@ from shapetool.cli.merge import merge
 from shapetool.cli.repair import repair
 from shapetool.cli.sample_occupancy import sample_occupancy
 from shapetool.cli.sample_sdf import sample_sdf
+from shapetool.cli.selftest import selftest
 from shapetool.cli.split import split
 from shapetool.cli.verify import verify
 from shapetool.errors import Interrupted
@@ -55,6 +56,7 @@ app.command("verify")(verify)
 app.command("merge")(merge)
 app.command("split")(split)
 app.command("convert")(convert)
+app.command("selftest")(selftest)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ COMMANDS = {
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": set(),
     "verify": set(),
+    "selftest": set(),
 }
 NAMES = {
     "geometry.mesh.Mesh": "vertices faces",
@@ -39,6 +40,10 @@ NAMES = {
     "geometry.sign.winding_number": "mesh points",
     "render.rays.cast_rays": "mesh origins directions",
     "data.shards.open_dataset": "path",
+    "metrics.points.chamfer": "a b",
+    "metrics.points.fscore": "a b thresholds",
+    "metrics.points.hausdorff": "a b",
+    "metrics.volume.iou": "mesh_a mesh_b",
 }
 
 

@@ -36,6 +36,7 @@ def run_fresh(*arguments: str) -> dict:
         ("verify", "--help"),
         ("merge", "--help"),
         ("split", "--help"),
+        ("selftest", "--help"),
     ],
     ids=" ".join,
 )

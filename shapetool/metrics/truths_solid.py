@@ -60,10 +60,10 @@ def _spheres() -> list[Truth]:
     found = lambda: _compared(inner, outer)  # noqa: E731 - asked for when a truth is measured
 
     def apart(points: np.ndarray) -> np.ndarray:
-        return analytic.sphere(1)(points - [1.0, 0, 0])
+        return analytic.sphere(1.0)(points - [1.0, 0, 0])
 
     box = np.array([[[-1.0, -1, -1], [2, 1, 1]]])
-    balls = cache(lambda: lattice_iou((analytic.sphere(1), apart), box, 64, np.random.default_rng(0)))
+    balls = cache(lambda: lattice_iou((analytic.sphere(1.0), apart), box, 64, np.random.default_rng(0)))
     return [
         Truth("spheres .5 and .6: chamfer l1_mean", gap, lambda: found().chamfer().item(), sagitta),
         Truth(

@@ -62,6 +62,7 @@ def iou(
         raise MetricError(f"unknown method {method!r} of IoU; known: auto, boolean, lattice")
     if resolution < _START:
         raise MetricError(f"expected a resolution of at least {_START}, found {resolution}. 128 is usual.")
+    mesh_a, mesh_b = _outward(mesh_a), _outward(mesh_b)
     note = ""
     if method != "lattice":
         note = "; ".join(filter(None, (_unfit("a", mesh_a, threads), _unfit("b", mesh_b, threads))))
@@ -145,9 +146,8 @@ def _overlap(
     error = _NORMAL_95 * cell * np.sqrt(len(residual)) * spread / union
     rest = cell * len(centres)
     certain = shared / (filled + rest), min(1.0, (shared + rest) / (filled + rest)) if filled + rest else 1.0
-    return Overlap(
-        value, max(value - error, certain[0], 0.0), min(value + error, certain[1], 1.0), *certain, "lattice", note
-    )
+    lower, upper = max(value - error, certain[0], 0.0), min(value + error, certain[1], 1.0)
+    return Overlap(value, float(lower), float(upper), *certain, "lattice", note)
 
 
 def _ask(field: Callable[..., np.ndarray], points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
@@ -168,15 +168,18 @@ def _unfit(side: str, mesh: Mesh, threads: int | None) -> str:
     return f"{side} has {', '.join(said)}" if said else ""
 
 
-def _solid(mesh: Mesh) -> "tuple[Manifold, str]":
-    """The mesh for manifold3d, with vertices at one place made one and turned outward, and why it will not do."""
-    from manifold3d import Error, Manifold, Mesh64, OpType
-
+def _outward(mesh: Mesh) -> Mesh:
+    """The mesh with vertices at one place made one, and turned if its volume is negative, as `load_mesh` has them."""
     vertices, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
     faces = place.reshape(-1)[mesh.faces]
-    if mesh.volume < 0:
-        faces = faces[:, ::-1]
-    solid = Manifold(Mesh64(vertices, np.ascontiguousarray(faces, dtype=np.uint64)))
+    return Mesh(vertices, faces[:, ::-1] if mesh.volume < 0 else faces)
+
+
+def _solid(mesh: Mesh) -> "tuple[Manifold, str]":
+    """The mesh for manifold3d, and why it will not do."""
+    from manifold3d import Error, Manifold, Mesh64, OpType
+
+    solid = Manifold(Mesh64(mesh.vertices, mesh.faces.astype(np.uint64)))
     if solid.status() != Error.NoError or solid.is_empty():
         return solid, f"is no solid to manifold3d: {solid.status()}"
     outer = [piece for piece in solid.decompose() if piece.volume() > 0]

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def _pair() -> list[Truth]:
     a, b = _line(0), _line(3)
     values = {"l1_mean": 3, "l1_sum": 6, "l2sq_mean": 9, "l2sq_sum": 18}
     chamfers = [
-        Truth(f"one pair 3 apart: chamfer {variant}", value, lambda v=variant: chamfer(a, b, variant=v).item())
+        Truth(f"one pair 3 apart: chamfer {variant}", value, partial(_chamfer, a, b, variant))
         for variant, value in values.items()
     ]
     return [*chamfers, Truth("one pair 3 apart: hausdorff", 3, lambda: hausdorff(a, b).item())]
@@ -108,6 +109,10 @@ def _lines() -> list[Truth]:
         measure = lambda p=place: fscore(first_half, true, [0.001])[p].item()  # noqa: E731 - one of a row
         truths.append(Truth(f"half of 100 points, 20 times each: {name}", value, measure))
     return truths
+
+
+def _chamfer(a: Tensor, b: Tensor, variant: str) -> float:
+    return chamfer(a, b, variant=variant).item()
 
 
 def _ways(a: Tensor, b: Tensor) -> list[float]:
@@ -174,9 +179,9 @@ def _gradients() -> list[Truth]:
     truths = [Truth("gradient at coinciding points", 0, resting, 0)]
     for variant, power in (("l1_mean", 1), ("l2sq_sum", 2), ("hausdorff", 1)):
         truths += [
-            Truth(f"gradient of {variant}: sum", 0, lambda v=variant: force(v)),
-            Truth(f"gradient of {variant}: moment", 0, lambda v=variant: moment(v)),
-            Truth(f"gradient of {variant}: degree", power, lambda v=variant: degree(v)),
+            Truth(f"gradient of {variant}: sum", 0, partial(force, variant)),
+            Truth(f"gradient of {variant}: moment", 0, partial(moment, variant)),
+            Truth(f"gradient of {variant}: degree", power, partial(degree, variant)),
         ]
     return truths
 
@@ -207,6 +212,6 @@ def _estimators() -> list[Truth]:
         return compare(_sphere(count, 6, radius), _sphere(count, 7, radius + gap)).forward.mean().item()
 
     return [
-        Truth(f"two draws from spheres {gap} apart", biased(gap), lambda g=gap: measured(g), 0.01 * biased(gap))
+        Truth(f"two draws from spheres {gap} apart", biased(gap), partial(measured, gap), 0.01 * biased(gap))
         for gap in (0.0, 0.002, 0.01)
     ]

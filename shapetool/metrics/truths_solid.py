@@ -1,8 +1,8 @@
 """The closed-form truths of surfaces and solids: spheres, boxes, a spike, and a mesh against itself."""
 
 import math
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def _spheres() -> list[Truth]:
     inner, outer, radius, gap = _icosphere(0.5), _icosphere(0.6), 0.5, 0.1
     edge = float(np.linalg.norm(np.diff(inner.triangles, axis=1), axis=2).max())
     sagitta = (1 + gap / radius) * edge**2 / (8 * radius) * 2  # of both meshes, with the middle of a face deepest
-    found = lambda: _compared(inner, outer)  # noqa: E731 - asked for when a truth is measured
+    found: Callable[[], Comparison] = lambda: _compared(inner, outer)  # noqa: E731 - asked for when a truth is measured
 
     def apart(points: np.ndarray) -> np.ndarray:
         return analytic.sphere(1.0)(points - [1.0, 0, 0])
@@ -92,17 +92,15 @@ def _boxes() -> list[Truth]:
         moved = _box((t, 0, 0), (1 + t, 1, 1))
         distance = (t + (1 - (1 - 2 * t) ** 3) / 6 + 2 * t**2) / 6
         truths += [
-            Truth(f"cubes {t} apart: IoU", (1 - t) / (1 + t), lambda m=moved: iou(cube, m).value),
-            Truth(
-                f"cubes {t} apart: IoU on the lattice", (1 - t) / (1 + t), lambda m=moved: _by_lattice(cube, m), 2e-3
-            ),
+            Truth(f"cubes {t} apart: IoU", (1 - t) / (1 + t), partial(_by_boolean, cube, moved)),
+            Truth(f"cubes {t} apart: IoU on the lattice", (1 - t) / (1 + t), partial(_by_lattice, cube, moved), 2e-3),
             Truth(
                 f"cubes {t} apart: chamfer",
                 distance,
-                lambda m=moved: _compared(cube, m).chamfer().item(),
+                partial(_chamfer, cube, moved),
                 2e-3 * t**0.5,
             ),
-            Truth(f"cubes {t} apart: hausdorff", t, lambda m=moved: hausdorff_interval(cube, m).upper),
+            Truth(f"cubes {t} apart: hausdorff", t, partial(_hausdorff, cube, moved)),
         ]
     askew, centred = _box((0.3, 0.3, 0), (1.3, 1.3, 1)), _box((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5))
     turned = _box((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5), degrees=45)
@@ -113,6 +111,18 @@ def _boxes() -> list[Truth]:
     ]
 
 
+def _by_boolean(a: Mesh, b: Mesh) -> float:
+    return iou(a, b, method="boolean").value
+
+
+def _chamfer(a: Mesh, b: Mesh) -> float:
+    return _compared(a, b).chamfer().item()
+
+
+def _hausdorff(a: Mesh, b: Mesh) -> float:
+    return hausdorff_interval(a, b).upper
+
+
 def _by_lattice(a: Mesh, b: Mesh) -> float:
     return iou(a, b, method="lattice", resolution=64).value
 
@@ -120,7 +130,7 @@ def _by_lattice(a: Mesh, b: Mesh) -> float:
 def _nested_boxes() -> list[Truth]:
     """S5: boxes of side 1 and 1.1 that share a corner."""
     small, large = _box((0, 0, 0), (1, 1, 1)), _box((0, 0, 0), (1.1, 1.1, 1.1))
-    found = lambda: _compared(small, large)  # noqa: E731
+    found: Callable[[], Comparison] = lambda: _compared(small, large)  # noqa: E731
     return [
         Truth("boxes 1 and 1.1: chamfer l1_sum", 0.10105, lambda: found().chamfer("l1_sum").item(), 1e-3),
         Truth("boxes 1 and 1.1: hausdorff", 0.1 * math.sqrt(3), lambda: hausdorff_interval(small, large).value),
@@ -156,7 +166,7 @@ def _small_triangles() -> list[Truth]:
 def _itself() -> list[Truth]:
     """S11: a mesh and itself, drawn twice."""
     ball = _icosphere(0.5, 4)
-    found = lambda: _compared(ball, ball)  # noqa: E731
+    found: Callable[[], Comparison] = lambda: _compared(ball, ball)  # noqa: E731
     return [
         Truth("a mesh and itself: chamfer", 0, lambda: found().chamfer("l1_sum").item(), 0),
         Truth("a mesh and itself: hausdorff", 0, lambda: hausdorff_interval(ball, ball).upper, 0),

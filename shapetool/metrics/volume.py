@@ -142,8 +142,8 @@ def _overlap(
         raise MetricError("expected a solid with volume on one side at least, found none: IoU would be 0/0.")
     value = (shared + cell * float(both.sum())) / union
     residual = both - value * one  # the slope of the ratio in each draw
-    spread = float(residual.std()) if len(residual) else 0.0
-    error = _NORMAL_95 * cell * np.sqrt(len(residual)) * spread / union
+    spread = float(np.std(residual)) if len(centres) else 0.0
+    error = _NORMAL_95 * cell * np.sqrt(len(centres)) * spread / union
     rest = cell * len(centres)
     certain = shared / (filled + rest), min(1.0, (shared + rest) / (filled + rest)) if filled + rest else 1.0
     lower, upper = max(value - error, certain[0], 0.0), min(value + error, certain[1], 1.0)

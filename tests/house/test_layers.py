@@ -24,6 +24,7 @@ LEVEL = {
     "training": 6,
     "extraction": 6,
     "runner": 6,
+    "report": 6,
     "pipelines": 7,
     "cli": 8,
 }

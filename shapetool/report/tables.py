@@ -1,0 +1,122 @@
+"""The tables of a report as HTML: every text from outside is escaped here, and numbers have four digits."""
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from shapetool.report.columns import Mean, Measure, Row, category, mean, number, scored, values
+
+MOST_FAILURES = 1_000  # rows of the list of failures; the CSV file has all
+_ARROWS = {True: ("↓", "less is better"), False: ("↑", "more is better")}
+
+
+def text(value: object) -> str:
+    """A text from outside, safe in HTML; control characters are written out."""
+    shown = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in str(value))
+    return html.escape(shown)
+
+
+def digits(value: float) -> str:
+    """Four significant digits; a dash where there is no number."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    return f"{value:.3e}" if size < -4 or size > 5 else f"{value:.{max(3 - size, 0)}f}"
+
+
+def overall(rows: Sequence[Row], shown: Sequence[Measure], penalised: Mapping[str, float]) -> str:
+    """One line a measure: its mean over the shapes that were measured, the interval, the median, the penalised mean."""
+    head = ["Measure", "Shapes", "Mean", "95 % interval", "Median"] + (["Failures counted"] if penalised else [])
+    lines = []
+    for measure in shown:
+        found = mean(values(rows, measure.key))
+        arrow, said = _ARROWS[measure.less_is_better]
+        name = (
+            f'<th scope="row">{text(measure.title)} <span class="arrow" title="{said}">{arrow}</span>'
+            f'<code class="key">{text(measure.key)}</code></th>'
+        )
+        cells = [str(found.count), digits(found.value), _interval(measure, found), digits(found.median)]
+        if penalised:
+            cells.append(digits(number(penalised, measure.key)))
+        lines.append(name + "".join(f"<td>{cell}</td>" for cell in cells))
+    return _table(head, lines)
+
+
+def by_category(rows: Sequence[Row], shown: Sequence[Measure]) -> str:
+    """One line a category with the mean and the half width of its interval, then the mean of the lines and of all."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(category(row), []).append(row)
+    head = ["Category", "Shapes", "Failed", *(measure.key for measure in shown)]
+    found = {name: [mean(values(groups[name], m.key)) for m in shown] for name in sorted(groups)}
+    lines = [_means_line(name, groups[name], means) for name, means in found.items()]
+    if len(found) > 1:
+        every = [mean(values(rows, m.key)) for m in shown]
+        columns = [[means[k].value for means in found.values() if means[k].count] for k in range(len(shown))]
+        macro = [math.fsum(column) / len(column) if column else math.nan for column in columns]
+        cells = "".join(f"<td>{digits(value)}</td>" for value in macro)
+        lines.append(f'<th scope="row" class="sum">Mean of categories</th><td></td><td></td>{cells}')
+        lines.append(_means_line("Mean of shapes", rows, every, kind="sum"))
+    return _table(head, lines)
+
+
+def failures(rows: Iterable[Row]) -> str:
+    """The shapes without a result, each with its status and reason."""
+    failed = [row for row in rows if not scored(row)]
+    if not failed:
+        return "<p>Every shape was measured.</p>"
+    lines = [
+        f'<th scope="row"><code>{text(row.get("shape_id", ""))}</code></th>'
+        f'<td class="word">{text(row.get("status", ""))}</td>'
+        f'<td class="words">{text(row.get("error") or row.get("reason") or "")}</td>'
+        for row in failed[:MOST_FAILURES]
+    ]
+    rest = len(failed) - len(lines)
+    more = f"<p>{rest:,} more are in <code>per_shape.csv</code>.</p>" if rest else ""
+    return _table(["Shape", "Status", "Reason"], lines, words=True) + more
+
+
+def settings(summary: Mapping[str, Any]) -> str:
+    """What the run was told and what it found, as pairs: the plain values of the summary."""
+    pairs = [(key, value) for key, value in summary.items() if isinstance(value, str | int | float | bool | None)]
+    recipe = summary.get("recipe")
+    if isinstance(recipe, Mapping):
+        pairs += [(key, value) for key, value in recipe.items() if not isinstance(value, Mapping)]
+    inner = "".join(f"<dt>{text(key)}</dt><dd>{text(_plain(value))}</dd>" for key, value in pairs)
+    return f"<dl>{inner}</dl>" if pairs else ""
+
+
+def _plain(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _means_line(name: str, rows: Sequence[Row], means: Sequence[Mean], kind: str = "") -> str:
+    bad = sum(not scored(row) for row in rows)
+    cells = "".join(f"<td>{digits(m.value)}{_half(m)}</td>" for m in means)
+    failed = f'<td class="bad">{bad}</td>' if bad else "<td>0</td>"
+    return f'<th scope="row" class="{kind}">{text(name)}</th><td>{len(rows)}</td>{failed}{cells}'
+
+
+def _half(found: Mean) -> str:
+    return f" <small>± {_rounded(found.half)}</small>" if math.isfinite(found.half) else ""
+
+
+def _rounded(half: float) -> str:
+    return "0" if half == 0 else f"{half:.2g}"
+
+
+def _interval(measure: Measure, found: Mean) -> str:
+    if not math.isfinite(found.half):
+        return "–"
+    low, high = measure.clipped(found.value - found.half), measure.clipped(found.value + found.half)
+    return f"{digits(low)} to {digits(high)}"
+
+
+def _table(head: Sequence[str], lines: Sequence[str], words: bool = False) -> str:
+    kind = ' class="word"' if words else ""
+    top = "".join(f'<th scope="col"{kind}>{text(name)}</th>' for name in head)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

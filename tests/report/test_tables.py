@@ -1,0 +1,110 @@
+"""The numbers of a report: means, intervals and the choice of shapes, against scipy and against hand counts."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from shapetool.report import charts, tables
+from shapetool.report.columns import category, choose, mean, measures, number, student, values
+
+ROWS = [
+    {"shape_id": f"{name}/{k}", "status": "ok", "chamfer_l1_mean": value, "fscore@0.01": 1 - value, "emd_lower": 0.1}
+    for name, k, value in [("a", 0, 0.1), ("a", 1, 0.3), ("b", 0, 0.2), ("b", 1, 0.5), ("b", 2, 0.4)]
+]
+FAILED = {"shape_id": "b/3", "status": "missing", "error": "no file", "chamfer_l1_mean": 9.0}
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 29, 30, 31, 60, 1000])
+def test_students_points_are_those_of_scipy(freedom):
+    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-4)
+
+
+def test_a_mean_and_its_interval_are_those_of_scipy():
+    numbers = np.random.default_rng(0).normal(2, 3, 40).tolist()
+    found = mean(numbers)
+    low, high = stats.t.interval(0.95, 39, np.mean(numbers), stats.sem(numbers))
+    assert found.value - found.half == pytest.approx(low, rel=1e-4)
+    assert found.value + found.half == pytest.approx(high, rel=1e-4)
+    assert found.median == pytest.approx(np.median(numbers), abs=1e-15)
+    assert math.isnan(mean([1.0]).half)
+    assert mean([]).count == 0
+
+
+def test_measures_are_told_from_bounds_and_other_columns():
+    keys = [
+        measure.key for measure in measures([*ROWS, {"shape_id": "c", "seconds": 3.0, "iou": "", "hausdorff_90": 1}])
+    ]
+    assert keys == ["chamfer_l1_mean", "fscore@0.01", "hausdorff_90"]
+
+
+def test_rows_read_back_from_csv_are_the_same_numbers():
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=[*ROWS[0], "error"])
+    writer.writeheader()
+    writer.writerows([*ROWS, FAILED])
+    back = list(csv.DictReader(io.StringIO(text.getvalue())))
+    assert values(back, "chamfer_l1_mean") == values([*ROWS, FAILED], "chamfer_l1_mean")
+    assert math.isnan(number(back[-1], "fscore@0.01"))
+
+
+def test_a_failed_row_has_no_part_in_a_mean():
+    assert mean(values([*ROWS, FAILED], "chamfer_l1_mean")).value == pytest.approx(0.3, abs=1e-15)
+
+
+def test_the_means_of_categories_and_of_shapes_differ_as_they_should():
+    text = tables.by_category([*ROWS, FAILED], measures(ROWS)[:1])
+    assert "<td>0.2000" in text  # of a
+    assert "<td>0.3667" in text  # of b
+    assert "<td>0.2833" in text  # (0.2 + 0.3667) / 2
+    assert "<td>0.3000" in text  # of the five shapes
+    assert '<td class="bad">1</td>' in text
+
+
+def test_the_worst_come_first_whichever_way_is_better():
+    assert choose(ROWS, worst=2, median=1) == [("b/1", "worst"), ("b/2", "worst"), ("a/1", "median")]
+    assert choose(ROWS, worst=1, median=0, key="fscore@0.01") == [("b/1", "worst")]
+    ids = [shape_id for shape_id, _ in choose(ROWS, worst=4, median=3)]
+    assert len(ids) == len(set(ids)) == 5
+    assert choose([FAILED]) == []
+
+
+def test_the_column_of_the_category_goes_before_the_folder():
+    assert category({"shape_id": "a/b", "category": "lamp"}) == "lamp"
+    assert category({"shape_id": "a/b"}) == "a"
+    assert category({"shape_id": "b"}) == "(no folder)"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.0123456, "0.01235"),
+        (1.0, "1.000"),
+        (0.0, "0"),
+        (1234567.0, "1.235e+06"),
+        (1e-9, "1.000e-09"),
+        (math.nan, "–"),
+    ],
+)
+def test_numbers_have_four_digits(value, said):
+    assert tables.digits(value) == said
+
+
+def test_curves_are_sorted_by_threshold_and_stay_in_range():
+    rows = [{"shape_id": str(k), "status": "ok", "fscore@0.1": 0.9 + k / 10, "fscore@0.02": k / 10} for k in (0, 1)]
+    (curve,) = charts.curves(rows, measures(rows))
+    assert curve["x"] == [0.02, 0.1]
+    assert curve["y"] == pytest.approx([0.05, 0.95])
+    assert min(curve["low"]) == 0
+    assert max(curve["high"]) == 1
+
+
+def test_a_distribution_of_many_values_keeps_its_ends_and_its_median(monkeypatch):
+    monkeypatch.setattr(charts, "MOST_VALUES", 101)
+    rows = [{"shape_id": f"a/{k}", "status": "ok", "iou": k / 10_000} for k in range(10_001)]
+    kept = charts.distributions(rows, measures(rows))[0]["groups"][0]["values"]
+    assert len(kept) == 101
+    assert (kept[0], kept[50], kept[-1]) == (0.0, 0.5, 1.0)

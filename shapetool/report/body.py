@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shapetool.errors import DataError
+from shapetool.geometry.cloud import cloud_mesh
 from shapetool.geometry.distance import closest_point
 from shapetool.geometry.mesh import Mesh
 from shapetool.render.rays import cast_rays
@@ -81,11 +82,10 @@ class Body:
 
     @cached_property
     def _target(self) -> Mesh:
-        """What distances are taken to: the surface, or every point of the cloud as a triangle without size."""
+        """What distances are taken to: the surface, or all points of the cloud."""
         if isinstance(self.shape, Mesh):
             return self.shape
-        index = np.arange(len(self.shape))
-        return Mesh(self.shape, np.stack([index] * 3, axis=1))
+        return cloud_mesh(self.shape)
 
     def distances(self, points: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
         """How far each point is from the surface, or from the nearest point of the cloud."""

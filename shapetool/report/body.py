@@ -32,7 +32,7 @@ class Body:
     """One side of a pair, as a mesh or as a cloud.
 
     Raises:
-        DataError: a cloud without a point, or with a coordinate that is not finite.
+        DataError: a mesh without a face, or a cloud without a point or with a coordinate that is not finite.
     """
 
     shape: Mesh | Float[np.ndarray, "N 3"]
@@ -40,6 +40,8 @@ class Body:
     def __post_init__(self) -> None:
         """Refuses what has no picture."""
         if isinstance(self.shape, Mesh):
+            if not len(self.shape.faces):
+                raise DataError("mesh: expected at least one face, found none. Leave the shape out of the pictures.")
             return
         if not len(self.shape) or not np.isfinite(self.shape).all():
             bad = int((~np.isfinite(self.shape).all(axis=1)).sum())

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from shapetool.report.body import Body, Turnable
 from shapetool.report.colour import stops
 from shapetool.report.columns import Measure, Row, category, mean, number, scored, values
 
+MOST_GROUPS = 60  # boxes of a distribution: the categories with the most shapes
 MOST_VALUES = 20_000  # of a distribution; beyond, evenly taken from the sorted ones
 
 
@@ -18,14 +20,19 @@ def distributions(rows: Sequence[Row], shown: Sequence[Measure]) -> list[dict[st
     """The values of each measure by category; of very many shapes evenly taken quantiles."""
     found = []
     names = sorted({category(row) for row in rows})
+    sizes = Counter(category(row) for row in rows)
+    boxed = sorted(sorted(names, key=lambda name: -sizes[name])[:MOST_GROUPS])
     for measure in shown:
         groups: dict[str, list[float]] = {name: [] for name in names}
         for row in rows:
             if scored(row) and math.isfinite(value := number(row, measure.key)):
                 groups[category(row)].append(value)
         share = min(1.0, MOST_VALUES / max(sum(map(len, groups.values())), 1))
-        listed = [{"name": name, "values": _quantiles(groups[name], share)} for name in names if groups[name]]
-        found.append({"key": measure.key, "title": measure.title, "groups": listed})
+        listed = [{"name": name, "values": _quantiles(groups[name], share)} for name in boxed if groups[name]]
+        every = [value for name in names for value in groups[name]]
+        # Of few categories the page puts the values together itself.
+        whole = None if len(names) <= MOST_GROUPS else _quantiles(every, share)
+        found.append({"key": measure.key, "title": measure.title, "groups": listed, "all": whole})
     return found
 
 

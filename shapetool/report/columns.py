@@ -17,6 +17,7 @@ _KINDS = (
     ("normal_consistency", "Normal consistency", False),
     ("iou", "Volumetric IoU", False),
     ("emd", "Earth mover's distance", True),
+    ("surface", "Distance to the surface itself,", True),
 )
 _TITLES = {
     "chamfer_l1_mean": "Chamfer, mean of both mean distances",
@@ -25,7 +26,8 @@ _TITLES = {
     "chamfer_l2sq_sum": "Chamfer, sum of both mean squared distances",
     "hausdorff_90": "Hausdorff distance, 90th percentile",
 }
-_BOUND = re.compile(r"_(lower|upper|low|high|se)$")
+DEBIASED = "_debiased"  # ends a column with what is left of a measure without the gaps of the sampling
+_BESIDE = re.compile(rf"(_points|_lower|_upper|_low|_high|_se|{DEBIASED})$")
 # Two-sided 95 % points of Student's t for 1 to 30 degrees of freedom; from there the expansion below is exact to 1e-4.
 _STUDENT = (
     12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
@@ -74,7 +76,7 @@ def measures(rows: Sequence[Row]) -> list[Measure]:
 
 
 def _measure(key: str) -> Measure | None:
-    if _BOUND.search(key):
+    if _BESIDE.search(key):
         return None
     for start, title, less in _KINDS:
         rest = key.removeprefix(start)

@@ -35,7 +35,7 @@
     const choice = document.getElementById("measure");
     if (!choice) return;
     const measure = data.distributions[Number(choice.value)];
-    const all = measure.groups.flatMap((group) => group.values);
+    const all = measure.all || measure.groups.flatMap((group) => group.values);
     Plotly.react("histogram", [{
       type: "histogram", x: all, nbinsx: 40, marker: { color: colour("--mark"), line: { width: 1, color: colour("--card") } },
       hovertemplate: "%{x}: %{y} shapes<extra></extra>",

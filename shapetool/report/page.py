@@ -27,8 +27,9 @@ def write_report(
 ) -> None:
     """None, once `out` holds the report of the rows of per_shape.csv; `shown` are the pairs to draw, in this order.
 
-    Of the summary the plain values are listed; `recipe` (what the run was told), `protocol` and `penalised` (a mean a
-    key that counts failures) have places of their own. Means and intervals are over the rows with status `ok`.
+    Of the summary the plain values are listed; `recipe` (what the run was told), `protocol` with the means under its
+    name, `penalised` (a mean a key that counts failures), `difference` (of two predictions) and `unpaired` have places
+    of their own. Means and intervals are over the rows with status `ok`.
 
     Raises:
         DataError: there is no row, or a shape has neither faces nor finite points.
@@ -61,11 +62,13 @@ def render_report(
     body = [
         _head(summary, len(rows), bad),
         _section("All shapes", tables.overall(rows, known, summary.get("penalised") or {}), _INTERVALS),
+        _section("As the author's code prints it", tables.as_the_author(summary)),
+        _section("Second prediction against the first", tables.difference(summary)),
         _section("By category", tables.by_category(rows, known)),
         _section("Distributions", _distributions(known)) if known else "",
         _section("F-score by threshold", '<div id="curves" class="chart"></div>') if data["curves"] else "",
         _section("Worst and median shapes", "".join(cards), _legend()) if cards else "",
-        _section("Failures", tables.failures(rows)),
+        _section("Failures", tables.failures(rows) + tables.unpaired(summary)),
         _section("Settings", tables.settings(summary)),
     ]
     # `<` is the one character that could end the element; JSON may write it in another way.
@@ -86,7 +89,7 @@ def render_report(
 
 _INTERVALS = (
     "<p>Intervals are Student's, at 95 %, for the mean over shapes that were measured, as a sample of more such "
-    "shapes. Arrows say which way is better.</p>"
+    "shapes. Arrows say which way is better. A perfect shape scores what its samples allow, which is not 0 or 1.</p>"
 )
 
 

@@ -5,8 +5,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from shapetool.report.columns import Mean, Measure, Row, category, mean, number, scored, values
+from shapetool.report.columns import DEBIASED, Mean, Measure, Row, category, mean, number, scored, values
 
+MOST_CATEGORIES = 200  # lines of their table, those with the most shapes
+MOST_NAMES = 200  # of shapes without a partner
 MOST_FAILURES = 1_000  # rows of the list of failures; the CSV file has all
 _ARROWS = {True: ("↓", "less is better"), False: ("↑", "more is better")}
 
@@ -28,8 +30,17 @@ def digits(value: float) -> str:
 
 
 def overall(rows: Sequence[Row], shown: Sequence[Measure], penalised: Mapping[str, float]) -> str:
-    """One line a measure: its mean over the shapes that were measured, the interval, the median, the penalised mean."""
-    head = ["Measure", "Shapes", "Mean", "95 % interval", "Median"] + (["Failures counted"] if penalised else [])
+    """One line a measure: its mean over the shapes that were measured, the interval, the median, and more.
+
+    More is, where the rows or the summary have them: the mean that counts failures, what a perfect prediction
+    would score with these samplings, and the mean without the gaps of the sampling.
+    """
+    more = {
+        "Failures counted": {m.key: number(penalised, m.key) for m in shown},
+        "Perfect shape": {m.key: _at_best(rows, m.key) for m in shown},
+        "Without sampling": {m.key: mean(values(rows, m.key + DEBIASED)).value for m in shown},
+    }
+    more = {name: found for name, found in more.items() if any(map(math.isfinite, found.values()))}
     lines = []
     for measure in shown:
         found = mean(values(rows, measure.key))
@@ -39,10 +50,59 @@ def overall(rows: Sequence[Row], shown: Sequence[Measure], penalised: Mapping[st
             f'<code class="key">{text(measure.key)}</code></th>'
         )
         cells = [str(found.count), digits(found.value), _interval(measure, found), digits(found.median)]
-        if penalised:
-            cells.append(digits(number(penalised, measure.key)))
+        cells += [digits(column[measure.key]) for column in more.values()]
         lines.append(name + "".join(f"<td>{cell}</td>" for cell in cells))
-    return _table(head, lines)
+    return _table(["Measure", "Shapes", "Mean", "95 % interval", "Median", *more], lines)
+
+
+def _at_best(rows: Sequence[Row], key: str) -> float:
+    found = values(rows, f"floor_{key}") or values(rows, f"ceiling_{key}")
+    return mean(found).value
+
+
+def as_the_author(summary: Mapping[str, Any]) -> str:
+    """The means that the code of the protocol's author would print, and the corrected ones beside them."""
+    told = summary.get(str(summary.get("protocol")))
+    if not isinstance(told, Mapping):
+        return ""
+    names = [name for name, found in told.items() if isinstance(found, Mapping) and not name.endswith(".fixed")]
+    lines = []
+    for name in names:
+        found, fixed = told[name], told.get(f"{name}.fixed")
+        cells = [digits(number(found, key)) for key in ("mean", "median")] + [text(found.get("count", ""))]
+        cells.append(digits(number(fixed, "mean")) if isinstance(fixed, Mapping) else "–")
+        row = "".join(f"<td>{cell}</td>" for cell in cells)
+        lines.append(f'<th scope="row"><code>{text(name)}</code></th>{row}')
+    note = f"<p>Aggregation: {text(told['aggregation'])}.</p>" if "aggregation" in told else ""
+    return note + _table(["As printed", "Mean", "Median", "Shapes", "Mean, corrected"], lines) if lines else ""
+
+
+def difference(summary: Mapping[str, Any]) -> str:
+    """Second prediction minus first over the shapes that both have."""
+    told = summary.get("difference")
+    if not isinstance(told, Mapping) or not told:
+        return ""
+    lines = []
+    for key, found in told.items():
+        low, high = number(found, "low"), number(found, "high")
+        sure = "yes" if low > 0 or high < 0 else "no"
+        cells = [text(found.get("count", "")), digits(number(found, "mean")), f"{digits(low)} to {digits(high)}", sure]
+        row = "".join(f"<td>{cell}</td>" for cell in cells)
+        lines.append(f'<th scope="row"><code>{text(key)}</code></th>{row}')
+    return _table(["Measure", "Shapes", "Second minus first", "95 % interval", "Apart from 0"], lines)
+
+
+def unpaired(summary: Mapping[str, Any]) -> str:
+    """The names that only one side has."""
+    told = summary.get("unpaired")
+    found = []
+    for side in ("predictions", "truths"):
+        names = list(told.get(side) or []) if isinstance(told, Mapping) else []
+        if names:
+            rest = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+            listed = ", ".join(f"<code>{text(name)}</code>" for name in names[:MOST_NAMES])
+            found.append(f"<p>{len(names):,} {side} without a partner: {listed}{rest}.</p>")
+    return "".join(found)
 
 
 def by_category(rows: Sequence[Row], shown: Sequence[Measure]) -> str:
@@ -52,7 +112,8 @@ def by_category(rows: Sequence[Row], shown: Sequence[Measure]) -> str:
         groups.setdefault(category(row), []).append(row)
     head = ["Category", "Shapes", "Failed", *(measure.key for measure in shown)]
     found = {name: [mean(values(groups[name], m.key)) for m in shown] for name in sorted(groups)}
-    lines = [_means_line(name, groups[name], means) for name, means in found.items()]
+    listed = set(sorted(groups, key=lambda name: (-len(groups[name]), name))[:MOST_CATEGORIES])
+    lines = [_means_line(name, groups[name], means) for name, means in found.items() if name in listed]
     if len(found) > 1:
         every = [mean(values(rows, m.key)) for m in shown]
         columns = [[means[k].value for means in found.values() if means[k].count] for k in range(len(shown))]
@@ -60,7 +121,9 @@ def by_category(rows: Sequence[Row], shown: Sequence[Measure]) -> str:
         cells = "".join(f"<td>{digits(value)}</td>" for value in macro)
         lines.append(f'<th scope="row" class="sum">Mean of categories</th><td></td><td></td>{cells}')
         lines.append(_means_line("Mean of shapes", rows, every, kind="sum"))
-    return _table(head, lines)
+    left = len(groups) - len(listed)
+    more = f"<p>{left:,} smaller categories are in <code>summary.json</code>.</p>" if left else ""
+    return _table(head, lines) + more
 
 
 def failures(rows: Iterable[Row]) -> str:

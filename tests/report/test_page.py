@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shapetool.errors import ConfigError, DataError
+from shapetool.geometry.mesh import Mesh
 from shapetool.report.columns import choose
 from shapetool.report.page import render_report, write_report
 from shapetool.report.pictures import Shown
@@ -158,6 +159,8 @@ def test_bad_input_is_named():
         render_report({}, [])
     with pytest.raises(DataError, match="0 points"):
         render_report({}, rows, [Shown("a", "worst", np.zeros((0, 3)), mesh)])
+    with pytest.raises(DataError, match="at least one face"):
+        render_report({}, rows, [Shown("a", "worst", Mesh(np.zeros((0, 3)), np.zeros((0, 3), int)), mesh)])
     with pytest.raises(DataError, match="1 of them not finite"):
         render_report({}, rows, [Shown("a", "worst", np.array([[0, 0, np.nan]]), mesh)])
     with pytest.raises(ConfigError, match="one of y, z"):

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -108,3 +109,61 @@ def test_a_distribution_of_many_values_keeps_its_ends_and_its_median(monkeypatch
     kept = charts.distributions(rows, measures(rows))[0]["groups"][0]["values"]
     assert len(kept) == 101
     assert (kept[0], kept[50], kept[-1]) == (0.0, 0.5, 1.0)
+
+
+def cells_of(text: str, name: str) -> list[str]:
+    """The cells of the line whose first cell holds the name."""
+    line = next(line for line in text.split("<tr>") if f">{name}</code>" in line)
+    return re.findall(r"<td>(.*?)</td>", line)
+
+
+def test_floors_and_what_is_left_without_them_stand_beside_the_mean():
+    rows = [
+        {"shape_id": f"a/{k}", "status": "ok", "chamfer_l1_mean": 0.2 + k / 10, "floor_chamfer_l1_mean": 0.05,
+         "chamfer_l1_mean_debiased": 0.1 + k / 10, "fscore@0.01": 0.5, "ceiling_fscore@0.01": 0.9}
+        for k in (0, 1)
+    ]  # fmt: skip
+    text = tables.overall(rows, measures(rows), {"chamfer_l1_mean": 0.7})
+    assert [m.key for m in measures(rows)] == ["chamfer_l1_mean", "fscore@0.01"]
+    assert cells_of(text, "chamfer_l1_mean")[3:] == ["0.2500", "0.7000", "0.05000", "0.1500"]
+    assert cells_of(text, "fscore@0.01")[3:] == ["0.5000", "–", "0.9000", "–"]
+    assert "Perfect shape" not in tables.overall(ROWS, measures(ROWS), {})
+
+
+def test_the_means_of_a_protocol_and_the_corrected_ones_are_in_one_line():
+    told = {"aggregation": "mean of shapes", "cd": {"mean": 0.5, "median": 0.4, "count": 3}, "cd.fixed": {"mean": 0.6}}
+    text = tables.as_the_author({"protocol": "onet", "onet": told})
+    assert cells_of(text, "cd") == ["0.5000", "0.4000", "3", "0.6000"]
+    assert tables.as_the_author({"protocol": "default"}) == ""
+
+
+def test_a_difference_says_whether_it_is_apart_from_zero():
+    told = {
+        "iou": {"count": 9, "mean": 0.2, "low": 0.1, "high": 0.3},
+        "emd": {"count": 9, "mean": 0, "low": -1, "high": 1},
+    }
+    text = tables.difference({"difference": told})
+    assert cells_of(text, "iou") == ["9", "0.2000", "0.1000 to 0.3000", "yes"]
+    assert cells_of(text, "emd")[-1] == "no"
+
+
+def test_names_without_a_partner_are_counted_and_escaped():
+    text = tables.unpaired(
+        {"unpaired": {"predictions": [f"<{k}>" for k in range(tables.MOST_NAMES + 5)], "truths": []}}
+    )
+    assert f"{tables.MOST_NAMES + 5} predictions without a partner: <code>&lt;0&gt;</code>" in text
+    assert "and 5 more" in text
+    assert "truths" not in text
+
+
+def test_of_very_many_categories_the_largest_are_shown_and_all_are_counted():
+    rows = [{"shape_id": f"{k:03d}/a", "status": "ok", "iou": k / 1000} for k in range(300)]
+    rows += [{"shape_id": "299/b", "status": "ok", "iou": 0.3}]
+    text = tables.by_category(rows, measures(rows))
+    assert text.count("<tr>") == 1 + tables.MOST_CATEGORIES + 2
+    assert ">299</th>" in text
+    assert "100 smaller categories" in text
+    (chart,) = charts.distributions(rows, measures(rows))
+    assert len(chart["groups"]) == charts.MOST_GROUPS
+    assert chart["groups"][-1] == {"name": "299", "values": [0.299, 0.3]}
+    assert len(chart["all"]) == 301

@@ -25,7 +25,7 @@ def digits(value: float) -> str:
         return "–"
     if value == 0:
         return "0"
-    size = math.floor(math.log10(abs(value)))
+    size = math.floor(math.log10(abs(float(f"{value:.3e}"))))  # 0.99999 has the size of 1
     return f"{value:.3e}" if size < -4 or size > 5 else f"{value:.{max(3 - size, 0)}f}"
 
 

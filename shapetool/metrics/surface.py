@@ -105,7 +105,7 @@ def directed_hausdorff_interval(mesh_a: Mesh, mesh_b: Mesh, tolerance: float | N
     wanted = 1e-4 * diagonal if tolerance is None else tolerance
     if not wanted > 0:
         raise MetricError(f"expected a tolerance above 0, found {wanted:g}. Give a length in the unit of the meshes.")
-    pieces, lower, settled = mesh_a.triangles, 0.0, 0.0
+    pieces, lower, settled = _not_shared(mesh_a, mesh_b), 0.0, 0.0
     while len(pieces):
         corners, nearest = _corners(pieces, mesh_b)
         lower = max(lower, float(corners.max()))
@@ -117,6 +117,13 @@ def directed_hausdorff_interval(mesh_a: Mesh, mesh_b: Mesh, tolerance: float | N
             break
         pieces = _quarters(pieces[open_])
     return Interval(lower, lower, max(lower, settled))
+
+
+def _not_shared(mesh_a: Mesh, mesh_b: Mesh) -> Float[np.ndarray, "K 3 3"]:
+    """The triangles of a that are not triangles of b with the same corners: those are at distance 0."""
+    a, b = (np.sort(mesh.triangles.reshape(-1, 3, 3).view("f8,f8,f8")[..., 0], axis=1) for mesh in (mesh_a, mesh_b))
+    known = set(map(bytes, b))
+    return mesh_a.triangles[[bytes(row) not in known for row in a]]
 
 
 def _corners(pieces: Float[np.ndarray, "K 3 3"], mesh: Mesh) -> tuple[Float[np.ndarray, "K 4"], Int[np.ndarray, "K 4"]]:

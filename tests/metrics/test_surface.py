@@ -50,6 +50,14 @@ def test_no_point_of_a_surface_is_farther_than_the_upper_bound(seed):
     assert found.upper - found.lower <= 1e-3 + 1e-12
 
 
+def test_a_mesh_with_doubled_faces_is_still_exactly_nowhere_but_on_itself():
+    mesh = blob(3)
+    doubled = Mesh(
+        np.concatenate([mesh.vertices, mesh.vertices]), np.concatenate([mesh.faces, mesh.faces[:, ::-1] + 90])
+    )
+    assert hausdorff_interval(mesh, doubled).upper == 0
+
+
 def test_the_bounds_close_in_as_the_tolerance_falls():
     a, b = blob(1), blob(2)
     widths = []

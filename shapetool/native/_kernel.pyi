@@ -12,6 +12,14 @@ def add_noise(base: NDArray[np.float32], std: float, seed: NDArray[np.uint64], p
 def surface_cells(
     triangles: NDArray[np.float64], low: NDArray[np.float64], size: float, n: int, threads: int = 0
 ) -> NDArray[np.uint8]: ...
+def transport(
+    a: NDArray[np.float64],
+    supply: NDArray[np.int64],
+    b: NDArray[np.float64],
+    demand: NDArray[np.int64],
+    squared: bool = False,
+    threads: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]: ...
 
 class Kernel:
     def __init__(self, vertices: NDArray[np.float64], faces: NDArray[np.int64], threads: int = 0) -> None: ...

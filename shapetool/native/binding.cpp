@@ -10,6 +10,7 @@
 #include <string>
 
 #include "build.hpp"
+#include "emd.hpp"
 #include "parallel.hpp"
 #include "query.hpp"
 #include "sampling.hpp"
@@ -259,6 +260,32 @@ Out<uint8_t> cells_of_surface(Triangles<double> triangles, Corner low, double si
     return cells.array(total);
 }
 
+using Amounts = nb::ndarray<const int64_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+
+int64_t total(const Amounts &amounts) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < amounts.shape(0); ++i) {
+        if (amounts.data()[i] < 0 || amounts.data()[i] > INT64_MAX / 2 - sum)
+            throw std::invalid_argument("expected amounts from 0 that sum to less than 2^62");
+        sum += amounts.data()[i];
+    }
+    return sum;
+}
+
+nb::tuple transported(Points a, Amounts supply, Points b, Amounts demand, bool squared, int threads) {
+    size_t N = a.shape(0), M = b.shape(0);
+    if (N == 0 || M == 0 || N > size_t(INT32_MAX) - kColumnBlock || M > size_t(INT32_MAX) - kColumnBlock)
+        throw std::invalid_argument("expected 1 to 2^31 points on either side");
+    if (supply.shape(0) != N || demand.shape(0) != M) throw std::invalid_argument("expected an amount for each point");
+    if (total(supply) != total(demand)) throw std::invalid_argument("expected amounts of the same sum on both sides");
+    Plan plan;
+    {
+        nb::gil_scoped_release release;
+        plan = transport(a.data(), supply.data(), N, b.data(), demand.data(), M, squared, thread_count(threads));
+    }
+    return nb::make_tuple(copied(plan.rows), copied(plan.columns), copied(plan.amounts), copied(plan.u), copied(plan.v));
+}
+
 }  // namespace
 
 NB_MODULE(_kernel, m) {
@@ -269,6 +296,8 @@ NB_MODULE(_kernel, m) {
     m.def("surface_cells", &cells_of_surface, nb::arg("triangles"), nb::arg("low"), nb::arg("size"), nb::arg("n"),
           nb::arg("threads") = 0);
     m.def("add_noise", &noise, nb::arg("base"), nb::arg("std"), nb::arg("seed"), nb::arg("points"));
+    m.def("transport", &transported, nb::arg("a"), nb::arg("supply"), nb::arg("b"), nb::arg("demand"), nb::arg("squared") = false,
+          nb::arg("threads") = 0);
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)

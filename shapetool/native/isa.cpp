@@ -2,6 +2,7 @@
 // library template: the linker would keep one copy, perhaps the one that this machine cannot run.
 #include <climits>
 
+#include "emd.hpp"
 #include "overlap.hpp"
 #include "scene.hpp"
 #include "simd.hpp"
@@ -17,6 +18,7 @@ namespace {
 #include "closest.inc"
 #include "cluster.inc"
 #include "columns.inc"
+#include "emd.inc"
 #include "intersections.inc"
 #include "rays.inc"
 #include "winding.inc"
@@ -24,6 +26,6 @@ namespace {
 
 extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
 const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, cluster_closest, winding, settle, told, careful,
-                                           exact, first_hits, count_hits, all_hits, column_keys, cross_rows, intersections};
+                                           exact, first_hits, count_hits, all_hits, column_keys, cross_rows, intersections, block_costs};
 
 }  // namespace shapetool

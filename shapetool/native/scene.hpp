@@ -249,6 +249,9 @@ struct Functions {
     // Counts pairs until `stop_after`; writes them behind each other to the last argument, unless it is null.
     int64_t (*intersections)(const Scene &, size_t leaf_begin, size_t leaf_end, double slack, int64_t stop_after,
                              std::vector<int64_t> *);
+    // What a block of columns costs one point at their prices; see emd.inc.
+    double (*block_costs)(const double *x, const double *y, const double *z, const double *v, const double *point, bool squared,
+                          double *costs, double *highest);
 };
 
 const Functions &functions();              // the best the machine can run

@@ -17,6 +17,7 @@ typedef int32_t i4 __attribute__((vector_size(16)));
 typedef f8 f8u __attribute__((aligned(4), may_alias));
 typedef i8 i8u __attribute__((aligned(4), may_alias));
 typedef l4 l4u __attribute__((aligned(8), may_alias));
+typedef d4 d4u __attribute__((aligned(8), may_alias));
 
 inline f8 set8(float a) { return f8{a, a, a, a, a, a, a, a}; }
 inline f8 load8(const float *p) { return *reinterpret_cast<const f8u *>(p); }

@@ -67,6 +67,7 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/sdf.py --data $(DATA) --runs $(RUNS) --json bench-results/sdf.json
 	$(BIN)/python benchmarks/occupancy.py --data $(DATA) --runs $(RUNS) --json bench-results/occupancy.json
 	$(BIN)/python benchmarks/lattice.py --data $(DATA) --runs $(RUNS) --json bench-results/lattice.json
+	$(BIN)/python benchmarks/emd.py --data $(DATA) --runs $(RUNS) --json bench-results/emd.json
 	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
 	$(BIN)/python benchmarks/repair.py $(DATA)/dirty $(DATA)/chairs $(DATA)/tables --json bench-results/repair.jsonl
 	$(BIN)/python benchmarks/repair.py $(DATA)/classic --force --json bench-results/repair-closed.jsonl

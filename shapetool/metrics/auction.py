@@ -14,9 +14,10 @@ _LOOK = 16  # rounds between two questions to the device whether all is sold
 
 
 class ApproximateEmd(NamedTuple):
-    """The mean distance (B,) of a one-to-one pairing, bounds (B,) of the least, and the index in b of each point of a (B, N).
+    """The mean distance (B,) of a one-to-one pairing, bounds (B,) of the least, and the pairing.
 
-    `value` carries gradients to both clouds; `upper` is the same number without them.
+    `assignment` (B, N) is the index in b of each point of a. `value` carries gradients to both clouds; `upper` is the
+    same number without them, in float64.
     """
 
     value: Tensor
@@ -28,10 +29,10 @@ class ApproximateEmd(NamedTuple):
 def approximate_emd(a: Tensor, b: Tensor, *, rtol: float = 0.01, rounds: int = 2000) -> ApproximateEmd:
     """The mean distance over a nearly best pairing of each a[k] with b[k], (B, N, 3) both, on any device.
 
-    An auction whose step shrinks until `upper - lower <= rtol * upper` for all, for at most `rounds` rounds of each step. Who
-    is still unpaired then gets what is left, in order, so the pairing is always one to one and `upper` is attained; `lower`
-    holds for whatever prices the auction ended with, computed in float64 with its rounding taken off. Where the bounds
-    are too far apart, take `emd`.
+    An auction whose step shrinks until `upper - lower <= rtol * upper` for all, for at most `rounds` rounds of each
+    step. Who is still unpaired then gets what is left, in order, so the pairing is always one to one and `upper` is
+    attained; `lower` holds for whatever prices the auction ended with, computed in float64 with its rounding taken
+    off. Where the bounds are too far apart, take `emd`.
 
     Raises:
         MetricError: other shapes, no point, a number that is not finite, or `rtol` or `rounds` not above 0.
@@ -49,7 +50,8 @@ def approximate_emd(a: Tensor, b: Tensor, *, rtol: float = 0.01, rounds: int = 2
         raise MetricError("approximate_emd: expected finite coordinates, found others. Remove those points.")
     each = max(1, _AT_ONCE // a.shape[1] ** 2)
     parts = [
-        _paired(x, y, rtol, rounds) for x, y in zip(a.detach().split(each), b.detach().split(each), strict=True)
+        _paired(x, y, rtol, rounds)
+        for x, y in zip(torch.split(a.detach(), each), torch.split(b.detach(), each), strict=True)
     ]
     lower, assignment = (torch.cat(part) for part in zip(*parts, strict=True))
     value = torch.linalg.vector_norm(a - _chosen(b, assignment), dim=2).mean(dim=1)
@@ -130,7 +132,9 @@ def _dual_bound(a: Tensor, b: Tensor, prices: Tensor) -> Tensor:
     """mean_i min_j(distance_ij - price_j) + mean price, in float64, less what rounding may have added."""
     a, b, prices = a.double(), b.double(), prices.double()
     rows = max(1, _AT_ONCE // 8 // (a.shape[0] * a.shape[1]))
-    least = torch.cat([(_distances(part, b) - prices[:, None]).amin(dim=2) for part in a.split(rows, dim=1)], dim=1)
+    least = torch.cat(
+        [(_distances(part, b) - prices[:, None]).amin(dim=2) for part in torch.split(a, rows, dim=1)], dim=1
+    )
     noise = 8 * torch.finfo(torch.float64).eps * (least.abs().amax(dim=1) + prices.abs().amax(dim=1))
     summing = torch.finfo(torch.float64).eps * a.shape[1] * (least.abs().mean(dim=1) + prices.abs().mean(dim=1))
     return (least.mean(dim=1) + prices.mean(dim=1) - noise - summing).clamp(min=0)

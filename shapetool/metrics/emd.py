@@ -1,7 +1,7 @@
 """The earth mover's distance of two point clouds, with the plan that attains it and prices that prove it."""
 
 import math
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from shapetool.native._kernel import transport
 
 __all__ = ["ApproximateEmd", "Emd", "Flow", "approximate_emd", "emd"]
 
-Cost = Literal["distance", "distance_sq"]
+COSTS = ("distance", "distance_sq")
 _EPSILON = float(np.finfo(np.float64).eps)
 _UNITS = 1 << 52  # the mass of a weighted cloud, in parts that are moved whole
 
@@ -48,21 +48,21 @@ def emd(
     *,
     a_weights: Any = None,
     b_weights: Any = None,
-    cost: Cost = "distance",
+    cost: str = "distance",
     threads: int | None = None,
 ) -> Emd:
     """The least mean distance between paired points of a (N, 3) and b (M, 3), numpy or torch, computed in float64.
 
-    Clouds of one size are matched one to one. Otherwise, or with weights (which are divided by their sum), mass is moved: each
-    point of a cloud without weights holds as much as any other. With `cost="distance_sq"` it is the least mean squared
-    distance; no root is taken.
+    Clouds of one size are matched one to one. Otherwise, or with weights (which are divided by their sum), mass is
+    moved: each point of a cloud without weights holds as much as any other. With `cost="distance_sq"` it is the least
+    mean squared distance; no root is taken.
 
     `lower` comes from prices v of b: mean over a of min_j(cost - v_j), all pairs checked, plus the mean of v. No
     prices exceed the optimum (Kantorovich), and what float64 may have rounded is taken off. `upper` is the cost of the
     plan, with the same care. The plan does not depend on the number of threads.
 
-    Equal, unweighted sizes, and sizes of which one divides the other, begin with an auction; the rest is served by shortest
-    augmenting paths alone, which is slower.
+    Without weights, equal sizes and sizes of which one divides the other begin with an auction; the rest is served by
+    shortest augmenting paths alone, which is slower.
 
     Raises:
         MetricError: no point, a wrong shape, a number that is not finite, weights that do not fit, an unknown cost.
@@ -71,8 +71,8 @@ def emd(
     algorithm for dense and sparse linear assignment problems, Computing 38, 1987. Differs in that rows remember their
     cheapest columns and look at all of them only when these have become too dear.
     """
-    if cost not in get_args(Cost):
-        raise MetricError(f"unknown cost {cost!r}{suggestion(cost, get_args(Cost))}")
+    if cost not in COSTS:
+        raise MetricError(f"unknown cost {cost!r}{suggestion(cost, COSTS)}")
     clouds = [_cloud(a, "a"), _cloud(b, "b")]
     weights = [_weights(a_weights, len(clouds[0]), "a"), _weights(b_weights, len(clouds[1]), "b")]
     kept = [np.arange(len(x)) if w is None else np.flatnonzero(w) for x, w in zip(clouds, weights, strict=True)]
@@ -115,7 +115,9 @@ def _cloud(points: Any, name: str) -> np.ndarray:
     finite = np.isfinite(cloud).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite))
-        raise MetricError(f"emd: {name} row {row}: expected finite coordinates, found {cloud[row].tolist()}. Remove it.")
+        raise MetricError(
+            f"emd: {name} row {row}: expected finite coordinates, found {cloud[row].tolist()}. Remove it."
+        )
     return cloud
 
 
@@ -135,7 +137,7 @@ def _weights(weights: Any, count: int, name: str) -> np.ndarray | None:
 
 
 def _scaled(clouds: list[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
-    """The clouds with an extent about 1, by a power of two, so that no square overflows or vanishes; exponent, extent."""
+    """The clouds at a size about 1, by a power of two, so that no square overflows; the exponent; the diagonal."""
     both = np.concatenate(clouds)
     halves = both.max(axis=0) / 2 - both.min(axis=0) / 2
     exponent = math.frexp(float(halves.max()))[1] if halves.max() > 0 else 0

@@ -79,14 +79,7 @@ def emd(
     clouds, exponent, extent = _scaled([x[k] for x, k in zip(clouds, kept, strict=True)])
     shares, amounts = _amounts(clouds, [w if w is None else w[k] for w, k in zip(weights, kept, strict=True)])
     squared = cost == "distance_sq"
-    # The auction wants columns of one unit; where only the rows are so, they are the columns.
-    turned = int(amounts[1].max()) > 1 and int(amounts[0].max()) == 1
-    first, second = (1, 0) if turned else (0, 1)
-    moved = transport(clouds[first], amounts[first], clouds[second], amounts[second], squared, threads or 0)
-    rows, columns, units = (np.asarray(x).view(np.int64) for x in moved[:3])
-    pairs = (columns, rows) if turned else (rows, columns)
-    duals = (moved[4], moved[3]) if turned else (moved[3], moved[4])
-
+    pairs, units, duals = _moved(clouds, amounts, squared, threads or 0)
     each = ((clouds[0][pairs[0]] - clouds[1][pairs[1]]) ** 2).sum(axis=1)
     each = each if squared else np.sqrt(each)
     mass = units / int(amounts[0].sum())
@@ -101,6 +94,44 @@ def emd(
         return Emd(value, lower, upper, pairs[1][np.argsort(pairs[0])])
     order = np.lexsort((pairs[1], pairs[0]))
     return Emd(value, lower, upper, Flow(kept[0][pairs[0][order]], kept[1][pairs[1][order]], mass[order]))
+
+
+def _moved(
+    clouds: list[np.ndarray], amounts: list[np.ndarray], squared: bool, threads: int
+) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+    """The pairs of points between which units move, how many, and the prices of both clouds."""
+    if all((x == 1).all() for x in amounts):
+        places, counts, inverse = [], [], []
+        for cloud in clouds:
+            unique, of, count = np.unique(cloud, axis=0, return_inverse=True, return_counts=True)
+            places.append(np.ascontiguousarray(unique))
+            inverse.append(of.ravel())
+            counts.append(count.astype(np.int64))
+        if 2 * min(len(x) for x in places) <= len(clouds[0]):  # as of a network that collapsed: search each place once
+            several = int(np.gcd.reduce(np.concatenate(counts)))
+            ends, units, duals = _solved(places, [x // several for x in counts], squared, threads)
+            pairs = []
+            for end, of in zip(ends, inverse, strict=True):
+                # One entry a unit; the points of a place are served in the order in which they stand.
+                each = np.repeat(end, units * several)
+                point = np.empty_like(each)
+                point[np.argsort(each, kind="stable")] = np.argsort(of, kind="stable")
+                pairs.append(point)
+            return pairs, np.ones(len(clouds[0]), np.int64), [x[of] for x, of in zip(duals, inverse, strict=True)]
+    # The auction wants columns of one unit; where only the rows are so, they are the columns.
+    if int(amounts[1].max()) > 1 and int(amounts[0].max()) == 1:
+        ends, units, duals = _solved(clouds[::-1], amounts[::-1], squared, threads)
+        return ends[::-1], units, duals[::-1]
+    return _solved(clouds, amounts, squared, threads)
+
+
+def _solved(
+    clouds: list[np.ndarray], amounts: list[np.ndarray], squared: bool, threads: int
+) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+    """What `_moved` returns, by the kernel, whose integers come as numpy's `longlong`."""
+    moved = transport(clouds[0], amounts[0], clouds[1], amounts[1], squared, threads)
+    rows, columns, units = (np.asarray(x).view(np.int64) for x in moved[:3])
+    return [rows, columns], units, [moved[3], moved[4]]
 
 
 def _cloud(points: Any, name: str) -> np.ndarray:
@@ -160,7 +191,7 @@ def _amounts(clouds: list[np.ndarray], weights: list[np.ndarray | None]) -> tupl
     return shares, amounts
 
 
-def _dual_bound(shares: list[np.ndarray], duals: tuple[np.ndarray, np.ndarray]) -> float:
+def _dual_bound(shares: list[np.ndarray], duals: list[np.ndarray]) -> float:
     """What the prices prove, less what rounding may have added to it."""
     u, v = duals
     noise = 8 * _EPSILON * (float(np.abs(u).max()) + float(np.abs(v).max()))

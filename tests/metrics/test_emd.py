@@ -164,6 +164,18 @@ def test_a_weight_of_two_is_the_point_twice():
     assert emd(a, b, a_weights=weights).value == pytest.approx(twice.value, rel=1e-12)
 
 
+@pytest.mark.parametrize("places", [1, 3, 40])
+def test_a_cloud_that_collapsed_to_few_places_is_still_matched_one_to_one(places):
+    rng = np.random.default_rng(SEED)
+    a, b = rng.normal(size=(300, 3)), rng.normal(size=(places, 3))[rng.integers(0, places, 300)]
+    for x, y in ((a, b), (b, a)):
+        result = emd(x, y)
+        assert result.value == pytest.approx(assigned(x, y), rel=1e-12)
+        assert result.gap <= 1e-12
+        assert sorted(result.assignment) == list(range(300))
+        assert np.linalg.norm(x - y[result.assignment], axis=1).mean() == pytest.approx(result.value, rel=1e-13)
+
+
 def test_duplicating_every_point_changes_nothing():
     rng = np.random.default_rng(SEED)
     a, b = rng.normal(size=(2, 60, 3))

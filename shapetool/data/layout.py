@@ -65,6 +65,7 @@ _SURFACE = (Column("surface_points", ("f4",), ("M", 3)), Column("surface_normals
 _POINTS = Column("points", ("f4", "f2"), ("P", 3))
 
 KINDS: dict[str, tuple[Column, ...]] = {
+    "evaluation": (Column("shape_id", ("text",)),),
     "sdf": (*_FRAME, _POINTS, Column("distances", ("f4", "f2"), ("P",)), *_SURFACE),
     "lattice": (
         *_FRAME,

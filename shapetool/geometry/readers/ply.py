@@ -1,6 +1,7 @@
 """PLY, text and binary, either byte order: the vertex and face elements, after the header was held against the size."""
 
 import numpy as np
+from jaxtyping import Float
 
 from shapetool.errors import MeshError
 from shapetool.geometry.readers.ply_body import BinaryBody, Element, Property, TextBody
@@ -52,6 +53,37 @@ def read_ply(data: bytes) -> RawMesh:
     if corners.dtype.kind == "f":
         raise MeshError(f"expected vertex_indices of an integer type, found {corners.dtype.name}.")
     return raw_from_polygons(vertices, corners.astype(np.int64), sizes.astype(np.int64), warnings)
+
+
+def read_ply_points(data: bytes) -> tuple[Float[np.ndarray, "V 3"], Float[np.ndarray, "V 3"] | None]:
+    """The vertices of a PLY file and, where it has them, their normals; whatever else it holds is passed over.
+
+    Raises:
+        MeshError: as `read_ply` does.
+    """
+    elements, order, start, _ = _header(data)
+    body = TextBody(data[start:]) if order == "" else BinaryBody(data, start, order)
+    for element in elements:
+        if element.least_bytes(order == "") > len(data) - start + 1:
+            raise MeshError(f"the header promises {element.count} rows of {element.name}, and the file is cut off.")
+        values, _ = body.take(element)
+        if element.name == "vertex":
+            if not {"x", "y", "z"} <= values.keys():
+                raise MeshError("expected vertices with the properties x, y and z.")
+            points = np.stack([values[axis].astype(np.float64) for axis in "xyz"], axis=1)
+            if not {"nx", "ny", "nz"} <= values.keys():
+                return points, None
+            return points, np.stack([values[f"n{axis}"].astype(np.float64) for axis in "xyz"], axis=1)
+    return np.zeros((0, 3)), None
+
+
+def face_count(data: bytes) -> int:
+    """How many faces the header of a PLY file promises.
+
+    Raises:
+        MeshError: the header is not understood.
+    """
+    return sum(element.count for element in _header(data)[0] if element.name in ("face", "tristrips"))
 
 
 def _header(data: bytes) -> tuple[list[Element], str, int, list[str]]:

@@ -12,6 +12,7 @@ import typer
 
 from shapetool.cli import _options, _report
 from shapetool.cli.convert import convert
+from shapetool.cli.evaluate import evaluate
 from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
@@ -50,6 +51,7 @@ def _shapetool(version: _options.Version = False) -> None:
 app.command("sample-sdf")(sample_sdf)
 app.command("sample-occupancy")(sample_occupancy)
 app.command("repair")(repair)
+app.command("eval")(evaluate)
 app.command("make-shapes")(make_shapes)
 app.command("info")(info)
 app.command("verify")(verify)

@@ -23,6 +23,12 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.sampling.sdf",
         "shapetool.sampling.seed",
     ),
+    "eval": (
+        "pykdtree.kdtree",
+        "shapetool.data.shards",
+        "shapetool.metrics.points",
+        "shapetool.pipelines.evaluate",
+    ),
     "repair": ("shapetool.pipelines.repair",),
     "convert": (
         "shapetool.data.formats.deepsdf",

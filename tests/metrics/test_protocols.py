@@ -192,7 +192,7 @@ def test_what_was_exchanged_or_squared_stands_right_under_fixed():
     swapped, right = PROTOCOLS["tatarchenko"].formulas(EVIDENCE), PROTOCOLS["tatarchenko"].fixed(EVIDENCE)
     assert right["precision@5%"] == (EVIDENCE.accuracy < 0.05).mean() == swapped["recall@5%"]
     assert right["recall@5%"] == (EVIDENCE.completeness < 0.05).mean() == swapped["precision@5%"]
-    near = brute(TRUE + [0.002, 0, 0], TRUE, normals=False)  # beyond 0.001, within the root of 0.001
+    near = brute(TRUE + np.array([0.002, 0, 0]), TRUE, normals=False)  # beyond 0.001, within the root of 0.001
     assert PROTOCOLS["atlasnet"].formulas(near)["fscore"] == 1
     assert PROTOCOLS["atlasnet"].fixed(near)["fscore"] == 0
 

@@ -19,7 +19,11 @@ EMPTY = {
     "chamfer_l2": NAN,
     "chamfer_l1_paper": NAN,
 }
-EMPTY_FIXED = {"chamfer_l1": ROOT_3, "chamfer_l2": 3.0, "chamfer_l1_paper": 10 * ROOT_3, "normals": 0.0}
+EMPTY_FIXED = {
+    **{key: EMPTY[key] for key in ("completeness", "accuracy", "completeness2", "accuracy2", "iou")},
+    **dict.fromkeys(("normals", "normals_completeness", "normals_accuracy"), 0.0),
+    **{"chamfer_l1": ROOT_3, "chamfer_l2": 3.0, "chamfer_l1_paper": 10 * ROOT_3},
+}
 
 
 def formulas(evidence: Evidence) -> Values:
@@ -58,7 +62,7 @@ iou: of 100,000 points uniform in the cube of side 1.1, labelled by containment.
   fixed: 1.
 Empty prediction: accuracy = completeness = sqrt(3), their squares 3, normals -1, iou 0, and a key `chamfer` of 6 that
   nothing reads: chamfer_l1 and chamfer_l2 are missing, so their means leave the failure out.
-  fixed: chamfer_l1 sqrt(3), chamfer_l2 3, normals 0. A missing file is left out of all means.
+  fixed: chamfer_l1 sqrt(3), chamfer_l2 3, normals 0, for missing files too, which the author leaves out of all means.
 Data set: mean of each class, then the mean of the classes.""",
     formulas=formulas,
     fixed=overlap_or_one,

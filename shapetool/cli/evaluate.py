@@ -1,0 +1,207 @@
+"""`shapetool eval PRED GT`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shapetool.cli import _options, _report, _sampling
+from shapetool.cli._progress import Progress
+from shapetool.errors import ConfigError
+from shapetool.recipes.evaluation import ALIGNMENTS, METRICS, PROTOCOL_NAMES, EvalRecipe, read_metrics
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from shapetool.pipelines.evaluate import Evaluation
+
+# Columns of the printed table, each where it was measured; the files hold all.
+SHOWN = ("chamfer_l1_mean", "chamfer_l2sq_mean", "surface_l1_mean", "hausdorff", "hausdorff_90", "fscore@0.01")
+SHOWN_TOO = ("normal_consistency", "iou", "emd", "floor_chamfer_l1_mean", "chamfer_l1_mean_debiased")
+
+_Pred = Annotated[
+    Path | None, _options.place("PRED", "Predicted meshes, clouds (ply, npz, npy, xyz) or shards: a folder or a file.")
+]
+_True = Annotated[Path | None, _options.place("GT", "The truth; with --true, a second prediction of the same shapes.")]
+_TrueOption = Annotated[
+    Path | None,
+    typer.Option("--true", metavar="GT", readable=False, help="The truth, where two predictions are compared."),
+]
+_Protocol = Annotated[
+    str, typer.Option(metavar="|".join(PROTOCOL_NAMES), help="Whose evaluation is done beside shapetool's own.")
+]
+_Metrics = Annotated[
+    str | None, typer.Option(metavar="A,B,C", help=f"Of {', '.join(METRICS)}. Default: all but emd and surface.")
+]
+_Samples = Annotated[int | None, typer.Option(min=2, help="Points on each mesh. Default: the protocol's, or 100000.")]
+_Thresholds = Annotated[
+    str, typer.Option(metavar="A,B,C", help="Of the F-score: lengths in the unit of the shapes.", show_default=True)
+]
+_Align = Annotated[
+    str, typer.Option(metavar="|".join(ALIGNMENTS), help="Moves the prediction first; raw values are kept beside.")
+]
+_OutFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", readable=False, help="Writes per_shape.csv and summary.json; a rerun goes on."
+    ),
+]
+_Worst = Annotated[int, typer.Option(min=0, help="How many of the worst shapes to name.")]
+_Explain = Annotated[
+    str | None, typer.Option(metavar="PROTOCOL", help="Print the definition of a protocol with its source, and leave.")
+]
+
+
+def evaluate(
+    pred: _Pred = None,
+    true: _True = None,
+    true_option: _TrueOption = None,
+    protocol: _Protocol = "default",
+    metrics: _Metrics = None,
+    samples: _Samples = None,
+    thresholds: _Thresholds = "0.005,0.01,0.02,0.05",
+    align: _Align = "none",
+    out: _OutFolder = None,
+    worst: _Worst = 5,
+    explain: _Explain = None,
+    seed: _options.Seed = 0,
+    workers: _options.Workers = None,
+    device: _options.Device = "auto",
+    shard: _options.Shard = None,
+    engine: _options.Engine = "local",
+    overwrite: _options.Overwrite = False,
+    dry_run: _options.DryRun = False,
+    item_timeout: _options.ItemTimeout = 600.0,
+    item_memory: _sampling.ItemMemory = None,
+    max_failures: _options.MaxFailures = None,
+    retry: _options.Retry = None,
+    json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
+    config: _options.Config = None,
+    version: _options.Version = False,
+) -> int:
+    """Score predicted shapes against true ones: every number with its definition, interval and floor.
+
+    `eval A B --true GT` scores two predictions with the same draws and says how they differ.
+    """
+    if explain is not None:
+        from shapetool.metrics.protocols import explain as explained
+
+        typer.echo(explained(explain))
+        return _report.OK
+    if pred is None or true is None:
+        raise ConfigError("expected PRED and GT, or PRED, PRED and --true GT. `shapetool eval --help` shows the rest.")
+    first, second, truth = (pred, true, true_option) if true_option is not None else (pred, None, true)
+    limits = _numbers(thresholds)
+    recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align)
+
+    from shapetool.pipelines import evaluate as pipeline
+    from shapetool.runner.job import Options
+    from shapetool.runner.parts import read_part
+
+    if dry_run:
+        _report.data({"event": "dry-run", **pipeline.plan(first, truth, recipe, second=second, out=out)})
+        return _report.OK
+    with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
+        options = Options(
+            workers=workers,
+            shard=read_part(shard, os.environ),
+            overwrite=overwrite,
+            item_timeout=item_timeout,
+            item_memory=_sampling.read_size(item_memory),
+            max_failures=max_failures,
+            retry=retry,
+            on_event=progress,
+        )
+        found = pipeline.evaluate(first, truth, recipe, second=second, out=out, seed=seed, options=options)
+        progress.close()
+    _show(found, worst, json=json, quiet=quiet)
+    return found.exit_code
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--thresholds {text}: expected lengths such as 0.01,0.02.") from error
+
+
+def _show(found: "Evaluation", worst: int, *, json: bool, quiet: bool) -> None:
+    """Nothing; prints the means on stdout and where the rest is on stderr."""
+    if json:
+        _report.data({"event": "summary", **found.summary})
+    elif not quiet:
+        _print_table(found.summary, found.rows, worst)
+    if quiet:
+        return
+    counts = found.summary["counts"]
+    others = ", ".join(f"{count} {name}" for name, count in counts.items() if name not in ("total", "ok"))
+    where = f" in {found.out}" if found.out is not None else ""
+    _report.note(f"shapetool: {counts.get('ok', 0)} of {counts['total']} shapes scored{where}. {others}".rstrip(" ."))
+    for side, names in found.summary["unpaired"].items():
+        if names:
+            some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            _report.note(f"shapetool: {len(names)} {side} without a partner: {some}")
+
+
+def _print_table(summary: dict[str, Any], rows: list[dict[str, Any]], worst: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console, measured = Console(highlight=False), summary["metrics"]
+    table = _table("metric", "without failures", "95 % interval", "with failures", "by category")
+    for key in [*SHOWN, *SHOWN_TOO]:
+        if key in measured:
+            table.add_row(key, *_cells(measured[key]))
+    for key, told in summary.get("difference", {}).items():
+        if key in (*SHOWN, *SHOWN_TOO):
+            table.add_row(f"second - first: {key}", f"{_number(told['mean'])} ({told['count']})", _range(told))
+    console.print(table)
+    told = summary.get(summary["protocol"])
+    if told is not None:
+        theirs = _table(f"{summary['protocol']}: {told['aggregation']}", "as the author", "fixed")
+        for name in (name for name in told if name != "aggregation" and not name.endswith(".fixed")):
+            right = told.get(f"{name}.fixed")
+            theirs.add_row(name, _counted(told[name]), "" if right is None else _counted(right))
+        console.print(theirs)
+    if worst and rows:
+        key = next((key for key in SHOWN if key in measured), None)
+        known = [row for row in rows if key is not None and row["status"] == "ok" and row.get(key) is not None]
+        sign = 1 if key is not None and key.startswith("fscore") else -1
+        ranked = sorted(known, key=lambda row: (sign * row[key], row["shape_id"]))[:worst]
+        for row in ranked:
+            console.print(Text(_report.one_line(f"worst {key}: {row['shape_id']} {_number(row[key])}")))
+
+
+def _table(first: str, *others: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name)
+    return table
+
+
+def _counted(told: dict[str, Any]) -> str:
+    return f"{_number(told['mean'])} ({told['count']})" if "count" in told else _number(told["mean"])
+
+
+def _cells(told: dict[str, Any]) -> list[str]:
+    plain, with_failures = told["excluded"], told.get("penalised")
+    return [
+        f"{_number(plain['mean'])} ({plain['count']})",
+        _range(plain),
+        "" if with_failures is None else f"{_number(with_failures['mean'])} ({with_failures['count']})",
+        f"{_number(told['macro']['mean'])} ({told['macro']['count']})",
+    ]
+
+
+def _range(told: dict[str, Any]) -> str:
+    return "" if told["low"] is None else f"{_number(told['low'])} to {_number(told['high'])}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.5g}"

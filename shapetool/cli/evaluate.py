@@ -91,9 +91,7 @@ def evaluate(
 
         typer.echo(explained(explain))
         return _report.OK
-    if pred is None or true is None:
-        raise ConfigError("expected PRED and GT, or PRED, PRED and --true GT. `shapetool eval --help` shows the rest.")
-    first, second, truth = (pred, true, true_option) if true_option is not None else (pred, None, true)
+    first, second, truth = _sides(pred, true, true_option)
     limits = _numbers(thresholds)
     recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align)
 
@@ -119,6 +117,12 @@ def evaluate(
         progress.close()
     _show(found, worst, json=json, quiet=quiet)
     return found.exit_code
+
+
+def _sides(pred: Path | None, true: Path | None, truth: Path | None) -> tuple[Path, Path | None, Path]:
+    if pred is None or true is None:
+        raise ConfigError("expected PRED and GT, or PRED, PRED and --true GT. `shapetool eval --help` shows the rest.")
+    return (pred, true, truth) if truth is not None else (pred, None, true)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -167,9 +171,9 @@ def _print_table(summary: dict[str, Any], rows: list[dict[str, Any]], worst: int
             theirs.add_row(name, _counted(told[name]), "" if right is None else _counted(right))
         console.print(theirs)
     if worst and rows:
-        key = next((key for key in SHOWN if key in measured), None)
-        known = [row for row in rows if key is not None and row["status"] == "ok" and row.get(key) is not None]
-        sign = 1 if key is not None and key.startswith("fscore") else -1
+        key = next((key for key in SHOWN if key in measured), "")
+        known = [row for row in rows if row["status"] == "ok" and row.get(key) is not None]
+        sign = 1 if key.startswith("fscore") else -1
         ranked = sorted(known, key=lambda row: (sign * row[key], row["shape_id"]))[:worst]
         for row in ranked:
             console.print(Text(_report.one_line(f"worst {key}: {row['shape_id']} {_number(row[key])}")))

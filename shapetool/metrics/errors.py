@@ -121,7 +121,12 @@ def t_95(degrees: int) -> float:
     if degrees <= 2:
         return (12.7062, 4.30265)[degrees - 1]
     z, v = Z_95, float(degrees)
-    powers = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    powers = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
     return z + sum(term / v**power for power, term in enumerate(powers, 1))
 
 

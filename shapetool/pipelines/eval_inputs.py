@@ -65,6 +65,12 @@ def list_shapes(word: str) -> dict[str, Item]:
     return found
 
 
+def forget() -> None:
+    """Nothing; folders are looked at anew, for another run of the same process may find other files."""
+    for kept in (list_shapes, _open, _rows):
+        kept.cache_clear()
+
+
 def _is_shards(path: Path) -> bool:
     return path.suffix == ".h5" or (path.is_dir() and any(path.glob("shard-*.h5")))
 

@@ -202,13 +202,12 @@ def _cosines(cloud: Cloud, other: Cloud, found: errors.Gaps) -> Float[np.ndarray
 def _point_metrics(pair: Pair, pred: Cloud, true: Cloud, forward: errors.Gaps, backward: errors.Gaps) -> Row:
     """Chamfer, Hausdorff, F-scores and normals, with intervals, floors and what is left without them."""
     there, back = _cosines(pred, true, forward), _cosines(true, pred, backward)
-    known = there is not None and back is not None
+    agree = None if there is None or back is None else (_batch(there[:, 0]), _batch(back[:, 0]))
     compared = Comparison(
-        *(torch.from_numpy(found.distances[None, :, 0] ** 2) for found in (forward, backward)),
-        None,
-        None,
-        torch.from_numpy(there[None, :, 0]) if known else None,
-        torch.from_numpy(back[None, :, 0]) if known else None,
+        _batch(forward.distances[:, 0] ** 2),
+        _batch(backward.distances[:, 0] ** 2),
+        forward_cosine=None if agree is None else agree[0],
+        backward_cosine=None if agree is None else agree[1],
     )
     densities = errors.density_of(pred.points), errors.density_of(true.points)
     sides, row, wanted = _Sides(forward, backward), Row(), pair.recipe.metrics
@@ -235,6 +234,10 @@ def _point_metrics(pair: Pair, pred: Cloud, true: Cloud, forward: errors.Gaps, b
         row |= {"normal_consistency": value}
         row |= _interval("normal_consistency", value, sides.error(np.abs(there), np.abs(back)), 1.0)
     return row
+
+
+def _batch(values: Float[np.ndarray, " N"]) -> Float[torch.Tensor, "1 N"]:
+    return torch.from_numpy(np.ascontiguousarray(values))[None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.metrics.protocols import protocol
-from shapetool.pipelines.eval_inputs import EmptyShape, Shape, list_shapes, read_shape
+from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, read_shape
 from shapetool.pipelines.eval_pair import Pair, measure, penalties, plain
 from shapetool.pipelines.eval_rows import Row, paired, penalties_of, rows_of, summarise, table
 from shapetool.pipelines.preload import PRELOAD
@@ -131,6 +131,7 @@ def evaluate(
         OSError: the disk is full or fails.
     """
     recipe, options = recipe or EvalRecipe(), options or Options()
+    forget()
     warm_up(PRELOAD["eval"])
     if out is None:
         with tempfile.TemporaryDirectory(prefix="shapetool-eval-") as folder:
@@ -156,6 +157,7 @@ def plan(
         ConfigError: as `evaluate` does.
         DataError: shards are damaged.
     """
+    forget()
     if out is not None:
         _check_folder(Path(out))
     told: dict[str, Any] = {"recipe": asdict(recipe or EvalRecipe()), "shapes": len(list_shapes(str(true)))}

@@ -26,6 +26,10 @@ COMMANDS = {
         *("--workers", "-j", "--shard", "--engine", "--overwrite", "--dry-run", "--item-timeout", "--max-failures"),
         *("--retry", "--resolution", "--gap", "--keep-cavities", "--force", "--format", "--fill-holes"),
     },
+    "eval": {
+        *("--seed", "--workers", "-j", "--device", "--shard", "--engine", "--overwrite", "--dry-run", "--retry"),
+        *("--item-timeout", "--max-failures", "--protocol", "--metrics", "--samples", "--align", "--out", "--worst"),
+    },
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": set(),

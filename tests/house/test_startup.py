@@ -31,6 +31,7 @@ def run_fresh(*arguments: str) -> dict:
         ("--help",),
         ("--version",),
         ("sample-sdf", "--help"),
+        ("eval", "--help"),
         ("make-shapes", "--help"),
         ("info", "--help"),
         ("verify", "--help"),
@@ -49,7 +50,7 @@ def test_help_and_version_load_nothing_heavy(arguments):
 
 def test_the_help_names_every_command():
     said = run_fresh("--help")["said"]
-    for command in ("sample-sdf", "make-shapes", "info", "verify", "merge", "split"):
+    for command in ("sample-sdf", "eval", "make-shapes", "info", "verify", "merge", "split"):
         assert command in said
 
 

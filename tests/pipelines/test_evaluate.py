@@ -137,7 +137,7 @@ def test_two_predictions_are_compared_on_the_same_draws(folders, tmp_path):
 @pytest.mark.parametrize("suffix", ["npy", "npz", "xyz", "ply"])
 def test_clouds_are_scored_as_they_are(suffix, tmp_path):
     points = np.random.default_rng(0).random((50, 3))
-    for side, cloud in (("pred", points + [3.0, 0, 0]), ("true", points)):
+    for side, cloud in (("pred", points + np.array([3.0, 0, 0])), ("true", points)):
         path = tmp_path / side / f"x.{suffix}"
         path.parent.mkdir()
         if suffix == "npy":
@@ -151,7 +151,7 @@ def test_clouds_are_scored_as_they_are(suffix, tmp_path):
             head += "".join(f"property double {axis}\n" for axis in "xyz") + "end_header\n"
             path.write_bytes(head.encode() + cloud.astype("<f8").tobytes())
     found = evaluate(tmp_path / "pred", tmp_path / "true", EvalRecipe(samples=50), options=ONE)
-    ((row,), every) = found.rows, np.linalg.norm(points[:, None] + [3.0, 0, 0] - points[None], axis=2)
+    ((row,), every) = found.rows, np.linalg.norm(points[:, None] + np.array([3.0, 0, 0]) - points[None], axis=2)
     assert row["status"] == "ok"
     expected = (every.min(axis=1).mean() + every.min(axis=0).mean()) / 2
     assert row["chamfer_l1_mean"] == pytest.approx(expected, rel=1e-12)
@@ -225,3 +225,77 @@ def test_a_plan_names_what_has_no_partner_and_writes_nothing(folders, tmp_path):
     assert told["shapes"] == 6
     assert told["prediction"] == {"predictions": ["a/more"], "truths": ["a/missing"]}
     assert not (tmp_path / "out").exists()
+
+
+def clouds(tmp_path, pred, true):
+    for side, cloud in (("pred", pred), ("true", true)):
+        (tmp_path / side).mkdir(exist_ok=True)
+        np.save(tmp_path / side / "x.npy", cloud)
+    return tmp_path / "pred", tmp_path / "true"
+
+
+def test_a_shift_is_matched_at_its_length_far_from_the_origin_too(tmp_path):
+    points = np.random.default_rng(1).integers(0, 1000, (64, 3)) / 1024.0 + 2.0**20  # exact at that distance
+    recipe = EvalRecipe(metrics=("emd", "chamfer"), samples=64)
+    (row,) = evaluate(*clouds(tmp_path, points + np.array([0.25, 0.5, 0.5]), points), recipe, options=ONE).rows
+    assert row["emd"] == pytest.approx(0.75, rel=1e-9)
+    assert row["emd_lower"] <= row["emd_upper"]
+    assert row["emd_points"] == 64
+
+
+@pytest.mark.parametrize(
+    ("cloud", "status", "reason"),
+    [
+        (np.zeros((0, 3)), "empty", "holds no point"),
+        (np.array([[0.0, 0, np.nan]]), "unreadable", "found [0.0, 0.0, nan] in row 0"),
+        (np.zeros((4, 2)), "unreadable", "rows of 3 or 6"),
+        (np.array([["a", "b", "c"]]), "unreadable", "expected numbers"),
+    ],
+)
+def test_a_cloud_that_is_none_is_a_row_with_a_reason(cloud, status, reason, tmp_path):
+    truth = np.random.default_rng(2).random((20, 3))
+    (row,) = evaluate(*clouds(tmp_path, cloud, truth), EvalRecipe(**FEW), options=ONE).rows
+    assert row["status"] == status
+    assert reason in row["reason"]
+
+
+def test_clouds_of_one_point_and_of_other_sizes_have_a_distance(tmp_path):
+    one = np.zeros((1, 3))
+    (row,) = evaluate(*clouds(tmp_path, one, one + np.array([0, 3.0, 4.0])), EvalRecipe(**FEW), options=ONE).rows
+    assert (row["chamfer_l1_mean"], row["chamfer_l2sq_sum"], row["hausdorff"]) == (5, 50, 5)
+    assert row["chamfer_l1_mean_low"] is None
+    (row,) = evaluate(*clouds(tmp_path, one, np.array([[1.0, 0, 0], [3.0, 0, 0]])), EvalRecipe(**FEW), options=ONE).rows
+    assert row["chamfer_l1_mean"] == 1.5  # 1 there, 2 back
+
+
+def test_a_truth_that_cannot_be_read_is_a_row_too(folders):
+    pred, true = folders
+    (true / "a/good.ply").write_text("nothing")
+    rows = {row["shape_id"]: row for row in evaluate(pred, true, EvalRecipe(**FEW), options=ONE).rows}
+    assert rows["a/good"]["status"] == "invalid"
+    assert "the truth cannot be used" in rows["a/good"]["reason"]
+
+
+def test_disn_draws_vertices_and_convonet_forgets_what_sticks_out(tmp_path):
+    write(tmp_path / "true/x.ply", cube())
+    far = cube((5.0, 0, 0))
+    both = Mesh(np.r_[cube().vertices, far.vertices], np.r_[cube().faces, far.faces + len(cube().vertices)])
+    write(tmp_path / "pred/x.ply", both)
+    sides = tmp_path / "pred", tmp_path / "true"
+    (row,) = evaluate(*sides, EvalRecipe(protocol="convonet", **FEW), options=ONE).rows
+    assert row["convonet.accuracy"] < 0.2 < 2 < row["convonet.accuracy.fixed"]
+    (row,) = evaluate(*sides, EvalRecipe(protocol="disn", **FEW), options=ONE).rows
+    assert row["disn.recall@0.5%"] == 1  # corners meet corners
+    assert row["disn.recall@0.5%.fixed"] < 0.5
+
+
+def test_deepsdf_measures_in_the_frame_the_truth_came_in(tmp_path):
+    write(tmp_path / "x.ply", cube((0.0, 0, 0), size=4.0))
+    recipe = occupancy_recipe("onet").replace(count=1000, surface_count=3000)
+    sample_occupancy([str(tmp_path / "x.ply")], tmp_path / "true.h5", recipe)
+    write(tmp_path / "pred/x.ply", cube((-0.5, -0.5, -0.5)))
+    deepsdf = EvalRecipe(protocol="deepsdf", samples=3000, volume_points=1000)
+    (row,) = evaluate(tmp_path / "pred", tmp_path / "true.h5", deepsdf, options=ONE).rows
+    plain = EvalRecipe(samples=3000, volume_points=1000)
+    (unit,) = evaluate(tmp_path / "pred", tmp_path / "true.h5", plain, options=ONE).rows
+    assert row["deepsdf.chamfer"] == pytest.approx(16 * unit["chamfer_l2sq_sum"], rel=1e-5)

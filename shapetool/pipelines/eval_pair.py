@@ -1,7 +1,6 @@
 """One prediction against one truth: the numbers of a row, with their intervals and floors."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from shapetool.metrics import errors
 from shapetool.metrics.alignment import STAY, Motion, align
 from shapetool.metrics.points import Comparison, cosines
 from shapetool.metrics.protocols import Evidence, Protocol, protocol
+from shapetool.metrics.volume import iou
 from shapetool.pipelines.eval_inputs import Shape
 from shapetool.recipes.evaluation import EvalRecipe
 from shapetool.sampling.seed import shape_rng
@@ -288,9 +288,12 @@ def _labels(pair: Pair, row: Row, warnings: list[str]) -> _Labels:
     """Which volume points are inside the prediction and the truth; the IoU of them goes into the row."""
     found, pred, true = pair.protocol, pair.pred, pair.true
     count = found.volume_points if found is not None and found.volume_points else pair.recipe.volume_points
-    if "iou" not in pair.recipe.metrics and not (found is not None and found.volume_points):
-        return None, None
+    theirs = found is not None and found.volume_points > 0
     if pred.mesh is None or (true.mesh is None and true.inside is None):
+        return None, None
+    if "iou" in pair.recipe.metrics and true.mesh is not None:
+        row |= _overlap(pred.mesh, true.mesh, pair, warnings)
+    if not theirs and (true.mesh is not None or "iou" not in pair.recipe.metrics):
         return None, None
     if true.inside is not None and true.volume_points is not None:
         points, true_inside = true.volume_points, true.inside
@@ -301,12 +304,24 @@ def _labels(pair: Pair, row: Row, warnings: list[str]) -> _Labels:
         true_inside = _inside(true.mesh, points, "truth", pair.threads, warnings)
     pred_inside = _inside(pred.mesh, points, "prediction", pair.threads, warnings)
     union, both = int((pred_inside | true_inside).sum()), int((pred_inside & true_inside).sum())
-    if "iou" in pair.recipe.metrics:
+    if "iou" in pair.recipe.metrics and true.mesh is None:
         low_end, high_end = errors.wilson(both, union)
         row |= {"iou": both / union if union else None, "iou_low": low_end, "iou_high": high_end}
         if not union:
             warnings.append("iou: no volume point is inside either shape")
     return pred_inside, true_inside
+
+
+def _overlap(pred: Mesh, true: Mesh, pair: Pair, warnings: list[str]) -> Row:
+    """The IoU of two meshes, exact or with an interval; none of two that enclose nothing."""
+    try:
+        found = iou(pred, true, rng=pair.rng("iou"), threads=pair.threads or None)
+    except MetricError as error:
+        warnings.append(f"iou: {error}")
+        return {"iou": None, "iou_low": None, "iou_high": None, "iou_method": None}
+    if found.note:
+        warnings.append(f"iou: {found.note} (a is the prediction, b the truth), so by {found.method}")
+    return {"iou": found.value, "iou_low": found.lower, "iou_high": found.upper, "iou_method": found.method}
 
 
 def _volume(pair: Pair) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
@@ -381,8 +396,3 @@ def _original(shape: Shape, true: Shape) -> Shape:
     if moved.volume_points is None:
         return moved
     return replace(moved, volume_points=back(moved.volume_points))
-
-
-def plain(row: Mapping[str, float | str | None]) -> Row:
-    """A row in which what is no number is None, as JSON has it."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

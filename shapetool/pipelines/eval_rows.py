@@ -17,7 +17,7 @@ from shapetool.recipes.evaluation import EvalRecipe
 Row = dict[str, Any]
 FIRST = ("shape_id", "category", "status", "reason")
 # What says something of the measurement instead of measuring: it has no mean.
-NO_MEAN = ("n_pred", "n_true", "emd_points", "transform", "seconds", "warnings")
+NO_MEAN = ("n_pred", "n_true", "emd_points", "iou_method", "transform", "seconds", "warnings")
 PENALISED = (
     "chamfer_",
     "hausdorff",
@@ -82,7 +82,11 @@ def summarise(
     found = protocol(recipe.protocol)
     metrics, penalised = {}, {}
     for key in _columns(rows):
-        if key in NO_MEAN or key.endswith(ENDS[:4]) or (found is not None and key.startswith(f"{found.name}.")):
+        if (
+            key.removeprefix("raw.") in NO_MEAN
+            or key.endswith(ENDS[:4])
+            or (found is not None and key.startswith(f"{found.name}."))
+        ):
             continue
         metrics[key] = _metric(key, rows, penalties)
         if "penalised" in metrics[key]:
@@ -179,7 +183,7 @@ def paired(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, dict[str, An
     by_id = {row["shape_id"]: row for row in others if row["status"] == "ok"}
     told: dict[str, dict[str, Any]] = {}
     for key in _columns(rows):
-        if key in NO_MEAN or key.endswith(ENDS[:4]) or key.startswith(("floor_", "ceiling_")):
+        if key.removeprefix("raw.") in NO_MEAN or key.endswith(ENDS[:4]) or key.startswith(("floor_", "ceiling_")):
             continue
         differences = [
             float(by_id[row["shape_id"]][key]) - float(row[key])

@@ -11,8 +11,8 @@ from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.metrics.protocols import protocol
 from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, read_shape
-from shapetool.pipelines.eval_pair import Pair, measure, penalties, plain
-from shapetool.pipelines.eval_rows import Row, paired, penalties_of, rows_of, summarise, table
+from shapetool.pipelines.eval_pair import Pair, measure, penalties
+from shapetool.pipelines.eval_rows import Row, paired, penalties_of, plain, rows_of, summarise, table
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes.evaluation import EvalRecipe
 from shapetool.runner.files import to_json_line, writable

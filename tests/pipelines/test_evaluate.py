@@ -84,8 +84,8 @@ def test_the_numbers_of_shifted_cubes_are_the_closed_forms(folders, tmp_path):
     rows = {row["shape_id"]: row for row in evaluate(*folders, recipe, options=ONE).rows}
     shifted, good = rows["b/shifted"], rows["a/good"]
     assert shifted["surface_l1_mean_low"] <= 0.106 <= shifted["surface_l1_mean_high"]
-    assert shifted["iou_low"] <= 0.7 / 1.3 <= shifted["iou_high"]
-    assert shifted["iou_high"] - shifted["iou_low"] < 0.01
+    assert shifted["iou"] == pytest.approx(0.7 / 1.3, rel=1e-6)  # the boolean works in float32 coordinates
+    assert shifted["iou_method"] == "boolean"
     assert good["iou"] == 1
     assert good["surface_l1_mean"] == 0
 
@@ -185,8 +185,8 @@ def test_a_mesh_that_is_not_closed_is_said_to_be(tmp_path):
     write(tmp_path / "pred/x.ply", open_cube)
     write(tmp_path / "true/x.ply", cube())
     (row,) = evaluate(tmp_path / "pred", tmp_path / "true", EvalRecipe(**FEW), options=ONE).rows
-    assert "iou: the prediction is not watertight; inside is what winding says" in row["warnings"]
-    assert "truth is not" not in row["warnings"]
+    assert "iou: a has 4 open edges (a is the prediction, b the truth), so by lattice" in row["warnings"]
+    assert row["iou_method"] == "lattice"
 
 
 def test_two_files_are_a_pair_whatever_they_are_called(tmp_path):

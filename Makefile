@@ -60,7 +60,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 test: lint $(PYSDF)
-	$(BIN)/python -m pytest -m 'not needs_gpu'
+	$(BIN)/python -m pytest
 
 bench: $(PEERS)
 	mkdir -p bench-results

@@ -11,6 +11,17 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need a GPU skip where torch finds none."""
+    wanting = [item for item in items if item.get_closest_marker("needs_gpu")]
+    if wanting:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in wanting:
+                item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device here"))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout that is tested."""

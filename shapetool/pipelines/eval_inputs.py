@@ -1,5 +1,6 @@
 """What stands on either side of `eval`: meshes, clouds and shards by shape id, and reading one of them."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +44,20 @@ class Shape:
             return self.mesh.bounds
         assert self.points is not None
         return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
+
+
+def penalties(true: Shape) -> dict[str, float]:
+    """What a failure costs in each metric that is a length: sqrt(3) longest edges of the truth, as in ONet's cube."""
+    low, high = true.bounds
+    edge = float((high - low).max())
+    length = math.sqrt(3) * edge
+    lengths = ("chamfer_l1_mean", "hausdorff", "hausdorff_90", "emd", "surface_l1_mean")
+    return {
+        **dict.fromkeys(lengths, length),
+        "chamfer_l1_sum": 2 * length,
+        "chamfer_l2sq_mean": length**2,
+        "chamfer_l2sq_sum": 2 * length**2,
+    }
 
 
 @lru_cache(maxsize=4)

@@ -83,20 +83,6 @@ def measure(pair: Pair) -> tuple[Row, list[str]]:
     return row, list(dict.fromkeys(warnings))
 
 
-def penalties(true: Shape) -> Row:
-    """What a failure costs in each metric that is a length: sqrt(3) longest edges of the truth, as in ONet's cube."""
-    low, high = true.bounds
-    edge = float((high - low).max())
-    length = math.sqrt(3) * edge
-    lengths = ("chamfer_l1_mean", "hausdorff", "hausdorff_90", "emd", "surface_l1_mean")
-    return {
-        **dict.fromkeys(lengths, length),
-        "chamfer_l1_sum": 2 * length,
-        "chamfer_l2sq_mean": length**2,
-        "chamfer_l2sq_sum": 2 * length**2,
-    }
-
-
 def _measure(pair: Pair, warnings: list[str]) -> Row:
     found = pair.protocol
     if found is not None and found.original_frame:
@@ -366,6 +352,16 @@ def _emd(pair: Pair, pred: Cloud, true: Cloud) -> Row:
     ]
     value, lower, upper, _ = emd(*drawn)
     return {"emd": float(value), "emd_lower": float(lower), "emd_upper": float(upper), "emd_points": count}
+
+
+def aligned(pair: Pair) -> Shape:
+    """The prediction as it was measured.
+
+    Raises:
+        MetricError: no such motion.
+        MeshError: a mesh without area.
+    """
+    return _moved(pair.pred, _motion(pair))
 
 
 def _motion(pair: Pair) -> Motion:

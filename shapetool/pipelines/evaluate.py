@@ -10,8 +10,8 @@ from typing import Any
 from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.metrics.protocols import protocol
-from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, read_shape
-from shapetool.pipelines.eval_pair import Pair, measure, penalties
+from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, penalties, read_shape
+from shapetool.pipelines.eval_pair import Pair, measure
 from shapetool.pipelines.eval_rows import Row, paired, penalties_of, plain, rows_of, summarise, table
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes.evaluation import EvalRecipe

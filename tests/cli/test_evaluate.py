@@ -1,6 +1,7 @@
 """`shapetool eval` on the command line: exit codes, what is printed where, and explanations without shapes."""
 
 import json
+import re
 
 import numpy as np
 
@@ -23,7 +24,21 @@ def test_scores_go_to_stdout_and_the_rest_to_stderr(tmp_path, capsys):
     said = capsys.readouterr()
     assert "chamfer_l1_mean" in said.out
     assert "1 of 1 shapes scored" in said.err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir())[:1] == ["per_shape.csv"]
+    assert {"per_shape.csv", "summary.json", "report.html"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_the_page_draws_the_worst_shapes_and_leaves_out_what_has_none(tmp_path, capsys):
+    pred, true = folders(tmp_path, ("same", "moved", "gone"))
+    (tmp_path / "pred/moved.obj").write_text(CORNERS.replace("v 0 0 1", "v 0 0 1.5"))
+    (tmp_path / "pred/gone.obj").unlink()
+    words = ["eval", pred, true, "--samples", "200", "--out", str(tmp_path / "out"), "-j", "1", "-q", "--worst", "1"]
+    assert main(words) == 3
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    cards = re.findall(r'<article id="shape-\d+"><h3><span class="tag (\w+)">.*?</h3>', page, re.DOTALL)
+    assert cards == ["worst", "median"]
+    first = page.index('<article id="shape-0"')
+    assert "moved" in page[first : page.index('<article id="shape-1"')]
+    assert "no prediction has this id" in page
 
 
 def test_json_lines_end_with_the_summary(tmp_path, capsys):

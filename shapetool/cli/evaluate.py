@@ -23,8 +23,8 @@ SHOWN_TOO = ("normal_consistency", "iou", "emd", "floor_chamfer_l1_mean", "chamf
 _Pred = Annotated[
     Path | None, _options.place("PRED", "Predicted meshes, clouds (ply, npz, npy, xyz) or shards: a folder or a file.")
 ]
-_True = Annotated[Path | None, _options.place("GT", "The truth; with --true, a second prediction of the same shapes.")]
-_TrueOption = Annotated[
+_Other = Annotated[Path | None, _options.place("GT", "The truth; with --true, a second prediction of the same shapes.")]
+_True = Annotated[
     Path | None,
     typer.Option("--true", metavar="GT", readable=False, help="The truth, where two predictions are compared."),
 ]
@@ -55,8 +55,8 @@ _Explain = Annotated[
 
 def evaluate(
     pred: _Pred = None,
+    other: _Other = None,
     true: _True = None,
-    true_option: _TrueOption = None,
     protocol: _Protocol = "default",
     metrics: _Metrics = None,
     samples: _Samples = None,
@@ -91,7 +91,7 @@ def evaluate(
 
         typer.echo(explained(explain))
         return _report.OK
-    first, second, truth = _sides(pred, true, true_option)
+    first, second, truth = _sides(pred, other, true)
     limits = _numbers(thresholds)
     recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align)
 
@@ -122,10 +122,10 @@ def evaluate(
     return found.exit_code
 
 
-def _sides(pred: Path | None, true: Path | None, truth: Path | None) -> tuple[Path, Path | None, Path]:
-    if pred is None or true is None:
+def _sides(pred: Path | None, other: Path | None, true: Path | None) -> tuple[Path, Path | None, Path]:
+    if pred is None or other is None:
         raise ConfigError("expected PRED and GT, or PRED, PRED and --true GT. `shapetool eval --help` shows the rest.")
-    return (pred, true, truth) if truth is not None else (pred, None, true)
+    return (pred, None, other) if true is None else (pred, other, true)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -46,6 +46,14 @@ def visible(mesh: Mesh, points: np.ndarray, resolution: int) -> np.ndarray:
     return seen
 
 
+def bordering(mesh: Mesh, points: np.ndarray) -> np.ndarray:
+    """Which points of a closed mesh have space beside them around which it does not wind."""
+    kernel = kernel_of(mesh)
+    away = 1e-6 * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0))) * mesh.face_normals[kernel.closest(points, 0)[1]]
+    sides = [kernel.winding(np.ascontiguousarray(points + sign * away), "fast", 0) for sign in (1, -1)]
+    return np.any([np.abs(side) < 0.5 for side in sides], axis=0)
+
+
 def deviations(mesh: Mesh, shown: np.ndarray, result: Mesh) -> dict[str, float]:
     """How far the result is from the points of the mesh that are shown, and its own points from the mesh."""
     percent = 100 / float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
@@ -77,7 +85,8 @@ def measured(path: Path, recipe: RepairRecipe) -> dict[str, Any]:
     except MeshError as error:
         return {"error": str(error).replace(str(path), path.name)}
     points = spread_points(mesh, POINTS)
-    shown = points[visible(mesh, points, recipe.resolution)]
+    seen = bordering(mesh, points) if report.method in ("kept", "cut") else visible(mesh, points, recipe.resolution)
+    shown = points[seen]
     line: dict[str, Any] = {
         "faces": len(mesh.faces),
         "done": report.method,

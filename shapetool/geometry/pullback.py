@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from shapetool.geometry.dual import triangulate
+from shapetool.geometry.half_edges import half_edges
 from shapetool.geometry.kernel import Kernel, kernel_of
 from shapetool.geometry.mesh import Mesh
 
@@ -140,21 +141,12 @@ def bad_faces(mesh: Mesh, threads: int = 0) -> Bool[np.ndarray, " F"]:
     edges = mesh.triangles - mesh.triangles[:, [1, 2, 0]]
     longest_sq = (edges**2).sum(axis=2).max(axis=1)
     bad |= 2 * mesh.face_areas <= 1e-7 * longest_sq
-    one, other = _neighbours(mesh.faces)
+    one, other = half_edges(mesh.faces).twins().T // 3
     normals = mesh.face_normals
     folded = ((normals[one] + normals[other]) ** 2).sum(axis=1) < _FOLDED
     bad[one[folded]] = True
     bad[other[folded]] = True
     return bad
-
-
-def _neighbours(faces: Int[np.ndarray, "F 3"]) -> tuple[Int[np.ndarray, " E"], Int[np.ndarray, " E"]]:
-    """The two faces at each edge of a manifold mesh that has two."""
-    start, end = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)
-    edge = np.minimum(start, end) * (faces.max() + 1) + np.maximum(start, end)
-    order = np.argsort(edge, kind="stable")
-    same = np.flatnonzero(edge[order[1:]] == edge[order[:-1]])
-    return order[same] // 3, order[same + 1] // 3
 
 
 def _around(at: Bool[np.ndarray, " V"], faces: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, " V"]:

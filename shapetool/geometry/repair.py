@@ -14,6 +14,9 @@ from shapetool.geometry.holes import fill_holes
 from shapetool.geometry.kernel import kernel_of
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.pullback import SLIDES, STAND_OFF, moved, targets
+from shapetool.geometry.sdf import SignedField
+from shapetool.geometry.self_union import self_union
+from shapetool.geometry.shells import outermost, shells_of
 from shapetool.geometry.topology import Topology, analyse
 
 RESOLUTION = 256
@@ -24,13 +27,17 @@ _LEVEL = 0.87
 _PLATE = 0.2
 # Points of the input that are looked for under the result.
 _SAMPLES = 300_000
+# What is deeper inside a surface that kept its own faces, in diagonals, is hidden.
+_EXACT = 1e-6
 
 
 @dataclass(frozen=True)
 class RepairReport:
     """What a repair did."""
 
-    method: str  # "kept": the input was sound already; "filled": it is so with its small holes filled; or "rebuilt"
+    # "kept": the input was sound already; "filled": it is so with its small holes filled; "cut": its own faces, cut
+    # where they meet, without those inside; "rebuilt": new faces
+    method: str
     euler: int
     components: int
     volume_before: float
@@ -78,11 +85,12 @@ class RepairRecipe:
 def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None = None) -> tuple[Mesh, RepairReport]:
     """A closed, oriented surface that does not meet itself, on the outside of the input, and what was done.
 
-    An input that is so already comes back as it is, unless the recipe forces it. Else space is flooded from outside
-    through the nodes of a lattice that keep (gap + cell) / 2 from the input, which cannot pass an opening narrower than
-    the gap; the flood is let down to just above the input; its shore, a manifold by construction, is pulled onto the
-    closest points of the input, each vertex along its line of closest approach, which do not cross; and vertices whose
-    faces would meet go back.
+    An input that is so already comes back as it is, and one without boundary is cut where it meets itself and loses
+    what is inside, unless the recipe forces it or states a gap. Else space is flooded from outside through the nodes of
+    a lattice that keep (gap + cell) / 2 from the input, which cannot pass an opening narrower than the gap; the flood
+    is let down to just above the input; its shore, a manifold by construction, is pulled onto the closest points of the
+    input, each vertex along its line of closest approach, which do not cross; and vertices whose faces would meet go
+    back.
 
     Raises:
         MeshError: no face or no extent; nothing enclosed and sheets not wanted; or no surface free of
@@ -95,11 +103,9 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     if not len(mesh.faces) or not (np.ptp(mesh.bounds, axis=0) > 0).any():
         raise MeshError("expected a surface with some extent, found none.")
     before = analyse(mesh, threads)
-    if not recipe.force and is_sound(before):
-        return mesh, _report_kept(mesh, before)
-    filled, holes = fill_holes(mesh, recipe.fill_holes) if recipe.fill_holes else (mesh, 0)
-    if holes and not recipe.force and is_sound(found := analyse(filled, threads)):
-        return filled, _report_filled(mesh, filled, found, holes, used)
+    filled, holes = fill_holes(mesh, recipe.fill_holes) if recipe.fill_holes and not before.sound else (mesh, 0)
+    if not recipe.force and (own := _own_faces(mesh, filled, holes, recipe, used)) is not None:
+        return own
     inner, frame = _unit(filled)
     lattice, outside, distances, regions = _flooded(inner, recipe.resolution, recipe.gap_cells(before), used)
     cavities = _cavities(inner, lattice, regions, used)
@@ -114,7 +120,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     spread = np.concatenate([spread_points(filled, _SAMPLES), filled.vertices[np.unique(filled.faces)]])
     result = led_into_crevices(filled, result, quads, spread[shown(spread)], lattice.step * frame[1], used)
     after = analyse(result, threads)
-    if not is_sound(after):
+    if not after.sound:
         raise MeshError(
             f"no surface free of self-intersections at resolution {recipe.resolution}: "
             f"{after.intersecting_pairs} pairs of faces meet. Try --resolution {2 * recipe.resolution}."
@@ -139,26 +145,44 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
     return result, report
 
 
-def is_sound(found: Topology) -> bool:
-    """Closed, oriented, manifold, positive, and meeting itself nowhere."""
-    whole = found.watertight and found.oriented and found.manifold and found.volume > 0
-    return whole and not (found.self_intersecting or found.folded_edges or found.degenerate_faces)
-
-
 def _euler(mesh: Mesh) -> int:
     """V - E + F of a closed mesh."""
     return len(np.unique(mesh.faces)) - len(mesh.faces) // 2
 
 
-def _report_kept(mesh: Mesh, found: Topology) -> RepairReport:
-    none = Deviation(0.0, 0.0, 0.0, 0.0)
-    return RepairReport("kept", _euler(mesh), found.components, found.volume, found.volume, 0, True, 0, none, ())
-
-
-def _report_filled(mesh: Mesh, filled: Mesh, found: Topology, holes: int, threads: int) -> RepairReport:
-    moved = deviation(mesh, filled, lambda points: np.ones(len(points), bool), threads)
-    volumes = mesh.volume, found.volume
-    return RepairReport("filled", _euler(filled), found.components, *volumes, 0, True, 0, moved, (), holes)
+def _own_faces(
+    mesh: Mesh, filled: Mesh, holes: int, recipe: RepairRecipe, threads: int
+) -> tuple[Mesh, RepairReport] | None:
+    """The input itself, with its holes filled, or cut where it meets itself, and what was done; None if that fails."""
+    found = analyse(filled, threads)
+    shells = shells_of(filled, threads) if found.sound else None
+    if shells is not None and shells.single and (recipe.keep_cavities or not shells.depth.any()):
+        result, method = filled, "filled" if holes else "kept"
+    else:
+        union = self_union(filled, threads) if recipe.gap is None else None
+        if union is None:
+            return None
+        shells = shells_of(union, threads)
+        result, method = union if recipe.keep_cavities else outermost(union, shells), "cut"
+        found = analyse(result, threads)
+    difference = Deviation(0.0, 0.0, 0.0, 0.0)
+    if result is not mesh:
+        field = SignedField(result, threads=threads or None)
+        slack = _EXACT * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
+        difference = deviation(mesh, result, lambda points: field(points) > -slack, threads)
+    return result, RepairReport(
+        method=method,
+        euler=_euler(result),
+        components=found.components,
+        volume_before=mesh.volume,
+        volume_after=found.volume,
+        cavities=shells.cavities,
+        solid=True,
+        held_back=0,
+        deviation=difference,
+        warnings=(),
+        holes_filled=holes,
+    )
 
 
 def _unit(mesh: Mesh) -> tuple[Mesh, tuple[Float[np.ndarray, "3"], float]]:

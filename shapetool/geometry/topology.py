@@ -41,6 +41,12 @@ class Topology:
         """Some faces meet where they should not (in doubt, at rounding distance: yes)."""
         return self.intersecting_pairs > 0
 
+    @property
+    def sound(self) -> bool:
+        """Closed, oriented, manifold, of positive volume, and meeting itself nowhere."""
+        whole = self.watertight and self.oriented and self.manifold and self.volume > 0
+        return whole and not (self.self_intersecting or self.folded_edges or self.degenerate_faces)
+
 
 def analyse(mesh: Mesh, threads: int | None = None) -> Topology:
     """The topology of the mesh, self-intersections included.

@@ -14,7 +14,7 @@ from shapetool.data.atomic import write_whole
 from shapetool.data.mesh_files import WRITTEN_FORMATS, encode_mesh
 from shapetool.errors import ConfigError, MeshError
 from shapetool.geometry.mesh import Mesh, load_mesh
-from shapetool.geometry.repair import RepairRecipe, is_sound, repair
+from shapetool.geometry.repair import RepairRecipe, repair
 from shapetool.geometry.suffixes import MESH_SUFFIXES
 from shapetool.geometry.topology import analyse
 from shapetool.pipelines.preload import PRELOAD
@@ -66,7 +66,7 @@ class RepairJob:
             raise MeshError(f"{item.path}: {error}") from error
         if self.suffix == "stl":
             rounded = Mesh(result.vertices.astype(np.float32).astype(np.float64), result.faces)
-            if not is_sound(analyse(rounded, threads)):
+            if not analyse(rounded, threads).sound:
                 raise MeshError(
                     f"{item.path}: in float32, as stl stores it, the closed mesh meets itself. Use --format ply."
                 )

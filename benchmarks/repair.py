@@ -126,17 +126,16 @@ def _cell(value: Any) -> str:
 def summary(lines: list[dict[str, Any]]) -> str:
     """What the table comes to."""
     done = [line for line in lines if "error" not in line]
-    rebuilt = [line for line in done if line["done"] == "rebuilt"]
-    said = [f"{len(lines)} meshes, {len(done)} closed, {len(rebuilt)} of them rebuilt."]
-    for title, some in (
-        ("rebuilt", rebuilt),
-        ("inflated, of the same meshes", [line["inflated"] for line in rebuilt if "inflated" in line]),
-    ):
-        if some:
-            numbers = ", ".join(f"{key} {np.median([abs(line[key]) for line in some]):.3g}" for key in PEER)
-            said.append(f"Medians, {title}: {numbers}.")
-            worst = ", ".join(f"{key} {max(abs(line[key]) for line in some):.3g}" for key in PEER)
-            said.append(f"Largest, {title}: {worst}.")
+    said = [f"{len(lines)} meshes, {len(done)} closed."]
+    for method in ("cut", "rebuilt"):
+        ours = [line for line in done if line["done"] == method]
+        inflated = [line["inflated"] for line in ours if "inflated" in line]
+        for title, some in ((f"{len(ours)} {method}", ours), ("inflated, of the same meshes", inflated)):
+            if some:
+                numbers = ", ".join(f"{key} {np.median([abs(line[key]) for line in some]):.3g}" for key in PEER)
+                said.append(f"Medians, {title}: {numbers}.")
+                worst = ", ".join(f"{key} {max(abs(line[key]) for line in some):.3g}" for key in PEER)
+                said.append(f"Largest, {title}: {worst}.")
     counted = [line["pairs"] for line in done if line["pairs"] is not None]
     said.append(f"Results with faces that meet: {sum(map(bool, counted))} of {len(counted)} counted.")
     return "\n".join(said) + "\n"

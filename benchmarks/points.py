@@ -3,11 +3,15 @@
     python benchmarks/points.py [--count 100000] [--runs 7]
 
 The peer builds a tree on each cloud and asks it for the neighbours of the other: what any of the three metrics needs.
-The metrics are called by their three public names, as a user would, one after the other.
+The metrics are called by their three public names, as a user would, one after the other. Measured with as many threads
+as OpenMP takes by itself, and with one, each in a process of its own, for the number is read when a process starts.
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -26,13 +30,14 @@ def sphere(count: int, seed: int, dtype: torch.dtype) -> torch.Tensor:
 
 
 def alternating(runs: int, *calls: Callable[[], object]) -> list[float]:
-    """The median seconds of each call; they take turns, so that a busy machine is busy for all."""
+    """The median seconds of each call; they take turns at being first, so that a busy machine is busy for all."""
     seconds: list[list[float]] = [[] for _ in calls]
-    for _ in range(runs + 1):
-        for spent, call in zip(seconds, calls, strict=True):
+    for run in range(runs + 1):
+        for place in range(len(calls)):
+            which = (run + place) % len(calls)
             start = time.perf_counter()
-            call()
-            spent.append(time.perf_counter() - start)
+            calls[which]()
+            seconds[which].append(time.perf_counter() - start)
     return [float(np.median(spent[1:])) for spent in seconds]
 
 
@@ -53,7 +58,12 @@ def against_the_peer(count: int, runs: int, dtype: torch.dtype) -> dict[str, obj
         hausdorff(a, b)
 
     alone, all_three = alternating(runs, peer, ours)
-    return {"count": count, "dtype": str(dtype), "pykdtree": alone, "shapetool": all_three, "ratio": all_three / alone}
+    threads = os.environ.get("OMP_NUM_THREADS", "default")
+    return {"count": count, "dtype": str(dtype), "threads": threads} | {
+        "pykdtree": alone,
+        "shapetool": all_three,
+        "ratio": all_three / alone,
+    }
 
 
 def crossover(batch: int, count: int, runs: int) -> dict[str, object]:
@@ -69,14 +79,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--crossover", action="store_true")
+    parser.add_argument("--here", action="store_true", help="in this process, with the threads it has")
     options = parser.parse_args()
     if options.crossover:
         for batch in (1, 16):
             for count in (16, 32, 64, 128, 256, 512, 1024):
                 print(json.dumps(crossover(batch, count, options.runs)), flush=True)
         return
-    for dtype in (torch.float32, torch.float64):
-        print(json.dumps(against_the_peer(options.count, options.runs, dtype)), flush=True)
+    if options.here:
+        for dtype in (torch.float32, torch.float64):
+            print(json.dumps(against_the_peer(options.count, options.runs, dtype)), flush=True)
+        return
+    for threads in ({}, {"OMP_NUM_THREADS": "1"}):
+        subprocess.run([sys.executable, *sys.argv, "--here"], env=os.environ | threads, check=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shapetool.errors import MetricError
+from shapetool.metrics.tree import Tree
 
 Z_95 = 1.959963984540054
 # The jackknife counts the effect of neighbours that go one at a time, which overstates the variance where distances are
@@ -47,16 +48,13 @@ def gaps(points: Float[np.ndarray, "N 3"], others: Float[np.ndarray, "M 3"]) -> 
     Raises:
         MetricError: a side without points, or a number that is not finite.
     """
-    from pykdtree.kdtree import KDTree
-
     for name, cloud in (("points", points), ("others", others)):
         if not len(cloud) or not np.isfinite(cloud).all():
             raise MetricError(f"{name}: expected at least one point, all finite, found {len(cloud)}. Leave it out.")
     # Far from the origin the tree would round its boxes: it gets what is left without the common middle.
     middle = others.mean(axis=0)
     count = min(2, len(others))
-    found = KDTree(np.ascontiguousarray(others - middle)).query(np.ascontiguousarray(points - middle), k=count)[1]
-    index = found.astype(np.int64).reshape(len(points), count)
+    index = Tree(others - middle).nearest(points - middle, count)[1]
     index = np.repeat(index, 2, axis=1) if count == 1 else index
     step = points[:, None] - others[index]
     distances = np.sqrt(np.einsum("nkc,nkc->nk", step, step))
@@ -178,10 +176,8 @@ def density_of(points: Float[np.ndarray, "N 3"]) -> float:
 
     Of points strewn on a plane the mean squared distance to the nearest other is 1 / (pi density).
     """
-    from pykdtree.kdtree import KDTree
-
     if len(points) < 2:
         return 0.0
-    cloud = np.ascontiguousarray(points - points.mean(axis=0))
-    squared = float((KDTree(cloud).query(cloud, k=2)[0][:, 1] ** 2).mean())
+    cloud = points - points.mean(axis=0)
+    squared = float(Tree(cloud).nearest(cloud, 2)[0][:, 1].mean())
     return 1 / (math.pi * squared) if squared > 0 else 0.0

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapetool.errors import MetricError
+from shapetool.metrics.tree import Tree
 
 # Pairs of points in two clouds above which a tree beats brute force on the CPU: `benchmarks/points.py --crossover`.
 TREE_ABOVE = 1 << 14
@@ -143,11 +144,17 @@ class _Last:
         check_clouds(a, b, lengths_a, lengths_b)
         found = Neighbours(*_found(a, b, lengths_a, lengths_b), *_found(b, a, lengths_b, lengths_a))
         if _uses_tree(a, b) and a.numel() + b.numel() <= _REMEMBERED:
-            self._kept = tuple(None if given is None else given.clone() for given in asked), found
+            self._kept = tuple(map(_copy, asked)), found
         return found
 
 
 _last = _Last()
+
+
+def _copy(given: Tensor | None) -> Tensor | None:
+    if given is None or given.device.type != "cpu":
+        return None if given is None else given.clone()
+    return torch.from_numpy(given.numpy().copy())  # with no thread of torch: see `_by_trees`
 
 
 def _same(given: Tensor | None, kept: Tensor | None) -> bool:
@@ -224,15 +231,13 @@ def _by_trees(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor 
 
     Between tree and tree nothing is asked of torch: its threads and the tree's would wait for each other's cores.
     """
-    from pykdtree.kdtree import KDTree
-
     squared = np.zeros(a.shape[:2], dtype=a.numpy().dtype)
     index = np.full(a.shape[:2], -1, dtype=np.int64)
     for row, (points, others) in enumerate(zip(a.numpy(), b.numpy(), strict=True)):
         n = len(points) if lengths_a is None else int(lengths_a[row])
         m = len(others) if lengths_b is None else int(lengths_b[row])
-        tree = KDTree(np.ascontiguousarray(others[:m]))
-        squared[row, :n], index[row, :n] = tree.query(np.ascontiguousarray(points[:n]), k=1, sqr_dists=True)
+        near_sq, which = Tree(others[:m]).nearest(points[:n])
+        squared[row, :n], index[row, :n] = near_sq[:, 0], which[:, 0]
     return torch.from_numpy(squared), torch.from_numpy(index)
 
 

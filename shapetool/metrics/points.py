@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -251,23 +252,38 @@ def _check_normals(name: str, points: Tensor, normals: Tensor, inside: Tensor | 
 def _root(squared: Tensor) -> Tensor:
     """The square root, with gradient 0 at 0, where that of a distance is any of length at most one."""
     if not squared.requires_grad:
-        return squared.sqrt()
+        return torch.from_numpy(np.sqrt(squared.numpy())) if _alone(squared) else squared.sqrt()
     positive = squared > 0
     return torch.where(positive, torch.where(positive, squared, 1).sqrt(), 0)
 
 
+def _alone(values: Tensor) -> bool:
+    """Whether numpy may do it in one thread: on the CPU, without a gradient.
+
+    Torch's threads and those of the tree belong to two runtimes of OpenMP, whose idle threads spin; where there are no
+    more cores than threads, each of torch's short passes over a cloud waits for a time slice. Nor may a sum depend
+    on how many threads share it.
+    """
+    return values.device.type == "cpu" and not values.requires_grad
+
+
+def _counts(values: Tensor, inside: Tensor | None) -> list[int]:
+    return [values.shape[1]] * len(values) if inside is None else inside.sum(dim=1).tolist()
+
+
 def _mean(values: Tensor, inside: Tensor | None) -> Tensor:
     """The mean of each row over what is valid; one row has the same bits alone and in a batch."""
-    if inside is None:
-        return torch.stack([row.mean() for row in values]) if len(values) else values.new_zeros(0)
-    counts = inside.sum(dim=1).tolist()
-    return torch.stack([row[:count].mean() for row, count in zip(values, counts, strict=True)])
+    if not len(values):
+        return values.new_zeros(0)
+    pairs = zip(values.numpy() if _alone(values) else values, _counts(values, inside), strict=True)
+    means = [row[:count].mean() for row, count in pairs]
+    return torch.from_numpy(np.stack(means)) if _alone(values) else torch.stack(means)
 
 
 def _percentile(values: Tensor, inside: Tensor | None, percentile: float | int) -> Tensor:
     """The percentile of each row over what is valid, on the straight line between two ranks."""
-    if percentile == 100:
-        return values.amax(dim=1)  # beyond the lengths there are zeros, which are no maximum
+    if percentile == 100:  # beyond the lengths there are zeros, which are no maximum
+        return torch.from_numpy(values.numpy().max(axis=1)) if _alone(values) else values.amax(dim=1)
     if inside is None:
         last = torch.full((len(values), 1), values.shape[1] - 1, device=values.device)
     else:
@@ -282,9 +298,14 @@ def _percentile(values: Tensor, inside: Tensor | None, percentile: float | int) 
 
 def _shares(distances: Tensor, inside: Tensor | None, limits: list[float], strict: bool) -> Tensor:
     """The share of the valid distances of each row that are within each limit (B, T)."""
-    counts = []
-    for limit in limits:  # one at a time: B x N x T truths of a curve would not fit
-        within = distances < limit if strict else distances <= limit
-        counts.append((within if inside is None else within & inside).sum(dim=1))
-    total = distances.shape[1] if inside is None else inside.sum(dim=1, keepdim=True)
-    return torch.stack(counts, dim=1).to(distances.dtype) / total
+    if _alone(distances):
+        rows = [row[:count] for row, count in zip(distances.numpy(), _counts(distances, inside), strict=True)]
+        hits = [[np.count_nonzero(row < limit if strict else row <= limit) for limit in limits] for row in rows]
+        within = torch.tensor(hits, dtype=distances.dtype).reshape(len(rows), len(limits))
+    else:
+        counts = []
+        for limit in limits:  # one at a time: B x N x T truths of a curve would not fit
+            near = distances < limit if strict else distances <= limit
+            counts.append((near if inside is None else near & inside).sum(dim=1))
+        within = torch.stack(counts, dim=1).to(distances.dtype)
+    return within / (distances.shape[1] if inside is None else inside.sum(dim=1, keepdim=True))

@@ -96,7 +96,6 @@ def evaluate(
     recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align)
 
     from shapetool.pipelines import evaluate as pipeline
-    from shapetool.pipelines.eval_report import write_page
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
@@ -117,6 +116,8 @@ def evaluate(
         found = pipeline.evaluate(first, truth, recipe, second=second, out=out, seed=seed, options=options)
         progress.close()
     if out is not None and second is None:
+        from shapetool.pipelines.eval_report import write_page
+
         write_page(found, first, truth, recipe, seed=seed, worst=worst)
     _show(found, worst, json=json, quiet=quiet)
     return found.exit_code

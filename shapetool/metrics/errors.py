@@ -48,17 +48,64 @@ def gaps(points: Float[np.ndarray, "N 3"], others: Float[np.ndarray, "M 3"]) -> 
     Raises:
         MetricError: a side without points, or a number that is not finite.
     """
-    for name, cloud in (("points", points), ("others", others)):
-        if not len(cloud) or not np.isfinite(cloud).all():
-            raise MetricError(f"{name}: expected at least one point, all finite, found {len(cloud)}. Leave it out.")
+    _check(points=points, others=others)
     # Far from the origin the tree would round its boxes: it gets what is left without the common middle.
     middle = others.mean(axis=0)
+    return _gaps(points, others, points - middle, Tree(others - middle))
+
+
+def between(
+    pred: Float[np.ndarray, "N 3"], true: Float[np.ndarray, "M 3"], *, dense: bool = True
+) -> tuple[Gaps, Gaps, tuple[float, float]]:
+    """`gaps` of each side to the other, and with `dense` the `density_of` each (else 0), of two trees.
+
+    Raises:
+        MetricError: a side without points, or a number that is not finite.
+    """
+    _check(points=pred, others=true)
+    middle = true.mean(axis=0)
+    pred_here, true_here = pred - middle, true - middle
+    pred_tree, true_tree = Tree(pred_here), Tree(true_here)
+    forward, backward = _gaps(pred, true, pred_here, true_tree), _gaps(true, pred, true_here, pred_tree)
+    if not dense:
+        return forward, backward, (0.0, 0.0)
+    return forward, backward, (_density(pred_here, pred_tree), _density(true_here, true_tree))
+
+
+def cosines(
+    normals: Float[np.ndarray, "N 3"], others: Float[np.ndarray, "M 3"], index: Int[np.ndarray, "N K"]
+) -> Float[np.ndarray, "N K"]:
+    """`shapetool.metrics.points.cosines` of each normal with those of K others, axis by axis, which is faster."""
+    own, theirs = _unit_columns(normals), np.stack([column.take(index) for column in _unit_columns(others)])
+    dot = sum(mine[:, None] * other for mine, other in zip(own, theirs, strict=True))
+    side = np.where(dot < 0, -1.0, 1.0)
+    gap_sq = sum((mine[:, None] - side * other) ** 2 for mine, other in zip(own, theirs, strict=True))
+    known = own.any(axis=0).reshape(-1, 1) & theirs.any(axis=0)
+    found: np.ndarray = np.where(known, side * (1 - gap_sq / 2), 0.0)
+    return found
+
+
+def _unit_columns(directions: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3 N"]:
+    columns = directions.T.copy()
+    length = np.sqrt((columns**2).sum(axis=0))
+    return columns / np.where(length > 0, length, 1)
+
+
+def _check(**clouds: np.ndarray) -> None:
+    for name, cloud in clouds.items():
+        if not len(cloud) or not np.isfinite(cloud).all():
+            raise MetricError(f"{name}: expected at least one point, all finite, found {len(cloud)}. Leave it out.")
+
+
+def _gaps(points: np.ndarray, others: np.ndarray, here: np.ndarray, tree: Tree) -> Gaps:
+    """Neighbours by the tree, distances from the points as they came."""
     count = min(2, len(others))
-    index = Tree(others - middle).nearest(points - middle, count)[1]
+    index = tree.nearest(here, count)[1]
     index = np.repeat(index, 2, axis=1) if count == 1 else index
-    step = points[:, None] - others[index]
-    distances = np.sqrt(np.einsum("nkc,nkc->nk", step, step))
-    return Gaps(distances, index)
+    squared = np.zeros(index.shape)
+    for axis in range(3):
+        squared += (points[:, axis, None] - others[:, axis].take(index)) ** 2
+    return Gaps(np.sqrt(squared), index)
 
 
 def two_way(
@@ -176,8 +223,12 @@ def density_of(points: Float[np.ndarray, "N 3"]) -> float:
 
     Of points strewn on a plane the mean squared distance to the nearest other is 1 / (pi density).
     """
-    if len(points) < 2:
+    cloud = points - points.mean(axis=0) if len(points) else points
+    return _density(cloud, Tree(cloud))
+
+
+def _density(cloud: Float[np.ndarray, "N 3"], tree: Tree) -> float:
+    if len(cloud) < 2:
         return 0.0
-    cloud = points - points.mean(axis=0)
-    squared = float(Tree(cloud).nearest(cloud, 2)[0][:, 1].mean())
+    squared = float(tree.nearest(cloud, 2)[0][:, 1].mean())
     return 1 / (math.pi * squared) if squared > 0 else 0.0

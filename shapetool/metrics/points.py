@@ -284,6 +284,9 @@ def _percentile(values: Tensor, inside: Tensor | None, percentile: float | int) 
     """The percentile of each row over what is valid, on the straight line between two ranks."""
     if percentile == 100:  # beyond the lengths there are zeros, which are no maximum
         return torch.from_numpy(values.numpy().max(axis=1)) if _alone(values) else values.amax(dim=1)
+    if _alone(values):
+        pairs = zip(values.numpy(), _counts(values, inside), strict=True)
+        return torch.tensor([_ranked(row[:count], percentile / 100) for row, count in pairs], dtype=values.dtype)
     if inside is None:
         last = torch.full((len(values), 1), values.shape[1] - 1, device=values.device)
     else:
@@ -294,6 +297,14 @@ def _percentile(values: Tensor, inside: Tensor | None, percentile: float | int) 
     below = place.floor().long()
     low, high = ordered.gather(1, below), ordered.gather(1, torch.minimum(below + 1, last))
     return (low + (high - low) * (place - below).to(values.dtype)).squeeze(1)
+
+
+def _ranked(row: np.ndarray, share: float) -> float:
+    """What stands this far up the sorted row, which is sorted only as far as needed."""
+    place = (len(row) - 1) * share
+    below = int(place)
+    low, high = np.partition(row, [below, min(below + 1, len(row) - 1)])[[below, min(below + 1, len(row) - 1)]]
+    return float(low + (high - low) * row.dtype.type(place - below))
 
 
 def _shares(distances: Tensor, inside: Tensor | None, limits: list[float], strict: bool) -> Tensor:

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from shapetool.errors import MetricError
+from shapetool.geometry.clean import merge_positions
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.sdf import SignedField
-from shapetool.geometry.topology import analyse
+from shapetool.geometry.topology import Topology, analyse
 
 if TYPE_CHECKING:
     from manifold3d import Manifold
@@ -65,8 +66,9 @@ def iou(
     mesh_a, mesh_b = _outward(mesh_a), _outward(mesh_b)
     note = ""
     if method != "lattice":
-        note = "; ".join(filter(None, (_unfit("a", mesh_a, threads), _unfit("b", mesh_b, threads))))
-        solids = [] if note else [_solid(mesh_a), _solid(mesh_b)]
+        found_as = [analyse(mesh, threads) for mesh in (mesh_a, mesh_b)]
+        note = "; ".join(filter(None, map(_unfit, "ab", found_as)))
+        solids = [] if note else list(map(_solid, (mesh_a, mesh_b), found_as))
         note = note or "; ".join(f"{side} {why}" for side, (_, why) in zip("ab", solids, strict=True) if why)
         if not note:
             return _by_boolean(solids[0][0], solids[1][0])
@@ -155,9 +157,8 @@ def _ask(field: Callable[..., np.ndarray], points: Float[np.ndarray, "P 3"]) -> 
     return np.concatenate(chunks) if chunks else np.zeros(0)
 
 
-def _unfit(side: str, mesh: Mesh, threads: int | None) -> str:
+def _unfit(side: str, found: Topology) -> str:
     """Why the mesh of this side bounds no solid for a boolean; empty if it does."""
-    found = analyse(mesh, threads)
     reasons = {
         "open edges": found.open_edges,
         "edges of three faces or more": found.nonmanifold_edges,
@@ -170,18 +171,21 @@ def _unfit(side: str, mesh: Mesh, threads: int | None) -> str:
 
 def _outward(mesh: Mesh) -> Mesh:
     """The mesh with vertices at one place made one, and turned if its volume is negative, as `load_mesh` has them."""
-    vertices, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    faces = place.reshape(-1)[mesh.faces]
+    vertices, faces, merged = merge_positions(mesh.vertices, mesh.faces)
+    if not merged and mesh.volume >= 0:
+        return mesh  # itself, for its tree may be known already
     return Mesh(vertices, faces[:, ::-1] if mesh.volume < 0 else faces)
 
 
-def _solid(mesh: Mesh) -> "tuple[Manifold, str]":
+def _solid(mesh: Mesh, found: Topology) -> "tuple[Manifold, str]":
     """The mesh for manifold3d, and why it will not do."""
     from manifold3d import Error, Manifold, Mesh64, OpType
 
     solid = Manifold(Mesh64(mesh.vertices, mesh.faces.astype(np.uint64)))
     if solid.status() != Error.NoError or solid.is_empty():
         return solid, f"is no solid to manifold3d: {solid.status()}"
+    if found.components == 1:
+        return solid, ""
     outer = [piece for piece in solid.decompose() if piece.volume() > 0]
     if len(outer) > 1:  # a shell within a shell would be counted twice
         apart = sum(piece.volume() for piece in outer)

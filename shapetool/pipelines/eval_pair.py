@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from shapetool.geometry.inside import InsideTest
 from shapetool.geometry.mesh import Mesh
 from shapetool.metrics import errors
 from shapetool.metrics.alignment import STAY, Motion, align
-from shapetool.metrics.points import Comparison, cosines
+from shapetool.metrics.points import Comparison
 from shapetool.metrics.protocols import Evidence, Protocol, protocol
 from shapetool.metrics.volume import iou
 from shapetool.pipelines.eval_inputs import Shape
@@ -90,16 +91,16 @@ def _measure(pair: Pair, warnings: list[str]) -> Row:
     pred, true = draw(pair.pred, pair, "pred"), draw(pair.true, pair, "true")
     if found is not None and found.single_precision:
         pred = _rounded(pred, pair.true, warnings)
-    forward, backward = errors.gaps(pred.points, true.points), errors.gaps(true.points, pred.points)
+    sides = _Sides(pred, true, *errors.between(pred.points, true.points))
     row: Row = {"n_pred": len(pred.points), "n_true": len(true.points)}
-    row |= _point_metrics(pair, pred, true, forward, backward)
+    row |= _point_metrics(pair, sides)
     labels = _labels(pair, row, warnings)
     if "surface" in pair.recipe.metrics:
         row |= _surface(pair, pred, true)
     if "emd" in pair.recipe.metrics:
         row |= _emd(pair, pred, true)
     if found is not None:
-        row |= _by_protocol(pair, found, pred, true, _evidence(pred, true, forward, backward, labels))
+        row |= _by_protocol(pair, found, true, _evidence(sides, labels))
     return row
 
 
@@ -148,20 +149,20 @@ def _rounded(pred: Cloud, true: Shape, warnings: list[str]) -> Cloud:
     return Cloud(points, pred.normals)
 
 
-def _evidence(pred: Cloud, true: Cloud, forward: errors.Gaps, backward: errors.Gaps, labels: "_Labels") -> Evidence:
-    there, back = _cosines(pred, true, forward), _cosines(true, pred, backward)
+def _evidence(sides: "_Sides", labels: "_Labels") -> Evidence:
+    there, back = sides.cosines
     return Evidence(
-        pred.points,
-        true.points,
-        forward.distances[:, 0],
-        backward.distances[:, 0],
+        sides.pred.points,
+        sides.true.points,
+        sides.forward.distances[:, 0],
+        sides.backward.distances[:, 0],
         None if there is None else np.abs(there[:, 0]),
         None if back is None else np.abs(back[:, 0]),
         *labels,
     )
 
 
-def _by_protocol(pair: Pair, found: Protocol, pred: Cloud, true: Cloud, plain: Evidence) -> Row:
+def _by_protocol(pair: Pair, found: Protocol, true: Cloud, plain: Evidence) -> Row:
     """The author's columns and the corrected ones."""
     if pair.samples and found.sampler != "area":
         theirs, against = draw(pair.pred, pair, "pred", found.sampler), draw(pair.true, pair, "true", found.sampler)
@@ -169,34 +170,25 @@ def _by_protocol(pair: Pair, found: Protocol, pred: Cloud, true: Cloud, plain: E
             against = true
         if found.single_precision:
             theirs = _rounded(theirs, pair.true, [])
-        there, back = errors.gaps(theirs.points, against.points), errors.gaps(against.points, theirs.points)
-        as_author = _evidence(theirs, against, there, back, (plain.pred_inside, plain.true_inside))
+        sides = _Sides(theirs, against, *errors.between(theirs.points, against.points, dense=False))
+        as_author = _evidence(sides, (plain.pred_inside, plain.true_inside))
     else:
         as_author = plain
     row: Row = {f"{found.name}.{key}": value for key, value in found.formulas(as_author).items()}
     return row | {f"{found.name}.{key}.fixed": value for key, value in found.fixed(plain).items()}
 
 
-def _cosines(cloud: Cloud, other: Cloud, found: errors.Gaps) -> Float[np.ndarray, "N 2"] | None:
-    """The cosines between the normals of points and of the two nearest of the other cloud."""
-    if cloud.normals is None or other.normals is None:
-        return None
-    own, theirs = torch.from_numpy(cloud.normals), torch.from_numpy(other.normals[found.index])
-    return cosines(own[:, None].expand_as(theirs), theirs).numpy()
-
-
-def _point_metrics(pair: Pair, pred: Cloud, true: Cloud, forward: errors.Gaps, backward: errors.Gaps) -> Row:
+def _point_metrics(pair: Pair, sides: "_Sides") -> Row:
     """Chamfer, Hausdorff, F-scores and normals, with intervals, floors and what is left without them."""
-    there, back = _cosines(pred, true, forward), _cosines(true, pred, backward)
-    agree = None if there is None or back is None else (_batch(there[:, 0]), _batch(back[:, 0]))
+    there, back = sides.cosines
+    forward, backward, densities = sides.forward, sides.backward, sides.densities
     compared = Comparison(
         _batch(forward.distances[:, 0] ** 2),
         _batch(backward.distances[:, 0] ** 2),
-        forward_cosine=None if agree is None else agree[0],
-        backward_cosine=None if agree is None else agree[1],
+        forward_cosine=None if there is None else _batch(there[:, 0]),
+        backward_cosine=None if back is None else _batch(back[:, 0]),
     )
-    densities = errors.density_of(pred.points), errors.density_of(true.points)
-    sides, row, wanted = _Sides(forward, backward), Row(), pair.recipe.metrics
+    row, wanted = Row(), pair.recipe.metrics
     if "chamfer" in wanted:
         for variant in ("l1_mean", "l1_sum", "l2sq_mean", "l2sq_sum"):
             row[f"chamfer_{variant}"] = float(compared.chamfer(variant))
@@ -228,10 +220,21 @@ def _batch(values: Float[np.ndarray, " N"]) -> Float[torch.Tensor, "1 N"]:
 
 @dataclass(frozen=True, eq=False)
 class _Sides:
-    """Who is nearest to whom, for the standard error of anything that is a mean over neighbours."""
+    """Two clouds and who is nearest to whom, for the standard error of anything that is a mean over neighbours."""
 
+    pred: Cloud
+    true: Cloud
     forward: errors.Gaps
     backward: errors.Gaps
+    densities: tuple[float, float]
+
+    @cached_property
+    def cosines(self) -> tuple[Float[np.ndarray, "N 2"] | None, Float[np.ndarray, "M 2"] | None]:
+        """The cosines between the normals of points and of the two nearest of the other cloud, both ways."""
+        pred, true = self.pred.normals, self.true.normals
+        if pred is None or true is None:
+            return None, None
+        return errors.cosines(pred, true, self.forward.index), errors.cosines(true, pred, self.backward.index)
 
     def error(
         self,

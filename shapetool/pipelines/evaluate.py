@@ -11,7 +11,6 @@ from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.metrics.protocols import protocol
 from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, penalties, read_shape
-from shapetool.pipelines.eval_pair import Pair, measure
 from shapetool.pipelines.eval_rows import Row, paired, penalties_of, plain, rows_of, summarise, table
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes.evaluation import EvalRecipe
@@ -55,6 +54,8 @@ class EvalJob:
             MeshError: the truth cannot be used.
             MetricError: a metric has no value for this pair.
         """
+        from shapetool.pipelines.eval_pair import Pair, measure  # torch, which the process that starts workers lacks
+
         try:
             true = read_shape(item)
         except (DataError, MeshError) as error:

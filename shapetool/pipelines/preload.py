@@ -26,7 +26,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
     "eval": (
         "pykdtree.kdtree",
         "shapetool.data.shards",
-        "shapetool.metrics.points",
+        "shapetool.pipelines.eval_pair",
         "shapetool.pipelines.evaluate",
     ),
     "repair": ("shapetool.pipelines.repair",),

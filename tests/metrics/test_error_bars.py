@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from shapetool.errors import MetricError
 from shapetool.metrics import errors
@@ -19,6 +20,7 @@ from shapetool.metrics.errors import (
     two_way,
     wilson,
 )
+from shapetool.metrics.points import cosines
 
 SEEDS = [pytest.param(100, 0.88, 1.0), pytest.param(400, 0.93, 0.98, marks=pytest.mark.slow)]
 
@@ -143,6 +145,30 @@ def test_neighbours_far_from_the_origin_are_those_at_it():
     pred, true = rng.integers(0, 1000, (300, 3)) / 1024, rng.integers(0, 1000, (200, 3)) / 1024  # exact when moved
     here, there = gaps(pred, true), gaps(pred + 2.0**20, true + 2.0**20)
     assert np.array_equal(here.distances, there.distances)
+
+
+def test_both_ways_at_once_are_the_two_ways_and_the_two_densities():
+    rng = np.random.default_rng(4)
+    pred, true = sphere(rng, 700, (5.0, 0.0, 0.0)), cylinder(rng, 500)
+    there, back, densities = errors.between(pred, true)
+    for found, alone in ((there, gaps(pred, true)), (back, gaps(true, pred))):
+        assert np.array_equal(found.index, alone.index)
+        assert np.array_equal(found.distances, alone.distances)
+    assert densities == pytest.approx((density_of(pred), density_of(true)), rel=1e-12)
+    assert errors.between(pred, true, dense=False)[2] == (0, 0)
+
+
+def test_cosines_of_neighbours_are_those_of_the_clouds_metric():
+    rng = np.random.default_rng(5)
+    normals, others = rng.standard_normal((60, 3)), rng.standard_normal((40, 3))
+    normals[0], others[:3], others[3] = 0, 0, 7 * normals[1]  # without length; of one direction
+    index = np.concatenate([rng.integers(0, 40, (60, 1)), np.arange(60)[:, None] % 4], axis=1)
+    found = errors.cosines(normals, others, index)
+    pairs = torch.from_numpy(np.repeat(normals[:, None], 2, axis=1)), torch.from_numpy(others[index])
+    assert np.allclose(found, cosines(*pairs).numpy(), rtol=0, atol=1e-15)
+    assert errors.cosines(normals[1:2], others, np.array([[3]])) == 1
+    assert not found[0].any()
+    assert not found[:, 1][index[:, 1] < 3].any()
 
 
 def test_one_point_has_a_distance_and_no_error_bar():

@@ -66,7 +66,7 @@ def _lines(data: bytes) -> list[bytes]:
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
     lines = [line.partition(b"#")[0] for line in data.splitlines()] if b"#" in data else data.splitlines()
-    lines = [line for line in lines if line and not line.isspace()]
+    lines = list(filter(bytes.strip, lines))
     first = lines[0].strip() if lines else b""
     match = _HEADER.match(first)
     if match is None:

@@ -68,6 +68,8 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/occupancy.py --data $(DATA) --runs $(RUNS) --json bench-results/occupancy.json
 	$(BIN)/python benchmarks/lattice.py --data $(DATA) --runs $(RUNS) --json bench-results/lattice.json
 	$(BIN)/python benchmarks/emd.py --data $(DATA) --runs $(RUNS) --json bench-results/emd.json
+	$(BIN)/python benchmarks/points.py --runs $(RUNS) | tee bench-results/points.jsonl
+	$(BIN)/python benchmarks/eval.py --runs $(RUNS) --json bench-results/eval.json
 	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
 	$(BIN)/python benchmarks/repair.py $(DATA)/dirty $(DATA)/chairs $(DATA)/tables --json bench-results/repair.jsonl
 	$(BIN)/python benchmarks/repair.py $(DATA)/classic --force --json bench-results/repair-closed.jsonl

@@ -59,3 +59,12 @@ def test_the_version_is_that_of_the_package():
 
     assert run_fresh("--version")["said"] == f"shapetool {shapetool.__version__}\n"
     assert run_fresh("info", "--version")["said"] == f"shapetool {shapetool.__version__}\n"
+
+
+def test_eval_leaves_torch_to_its_workers(tmp_path):
+    for side in ("pred", "true"):
+        (tmp_path / f"{side}.xyz").write_text("0 0 0\n1 0 0\n0 1 0\n0 0 1\n")
+    answer = run_fresh("eval", str(tmp_path / "pred.xyz"), str(tmp_path / "true.xyz"), "-j", "1")
+    assert answer["code"] == 0
+    assert "chamfer" in answer["said"]
+    assert "torch" not in answer["modules"]

@@ -120,3 +120,25 @@ def test_an_evaluation_that_is_stopped_goes_on_to_the_same_numbers(many, name, c
     assert json.loads((out / "summary.json").read_bytes()) == json.loads((truth / "summary.json").read_bytes())
     rows = list(csv.DictReader((out / "per_shape.csv").read_text().splitlines()))
     assert [row["shape_id"] for row in rows] == [f"{number:03d}" for number in range(40)]
+
+
+AFTER_METRICS = """
+import torch
+from shapetool.metrics.points import chamfer
+from shapetool.pipelines.evaluate import EvalRecipe, evaluate
+from shapetool.runner.job import Options
+
+chamfer(torch.rand(1, 20_000, 3), torch.rand(1, 20_000, 3))  # starts the threads that no forked process would have
+recipe = EvalRecipe(samples=20_000, metrics=("chamfer",))
+found = evaluate("pred/000.ply", "true/000.ply", recipe, options=Options(2, item_timeout=60))
+assert [row["status"] for row in found.rows] == ["ok"], found.rows
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_has_asked_trees_by_many_threads_may_evaluate(many):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "4"}
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_METRICS], cwd=many, env=environment, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -64,7 +64,7 @@ def floats(words: Iterable[bytes]) -> list[float]:
     Raises:
         ValueError: for a word that is no number; Python's `1_000` is none.
     """
-    return [float(word) for word in _plain(words)]
+    return list(map(float, _plain(words)))
 
 
 def integers(words: Iterable[bytes]) -> list[int]:
@@ -73,7 +73,7 @@ def integers(words: Iterable[bytes]) -> list[int]:
     Raises:
         ValueError: for a word that is no whole number; Python's `1_000` is none.
     """
-    return [int(word) for word in _plain(words)]
+    return list(map(int, _plain(words)))
 
 
 def _plain(words: Iterable[bytes]) -> list[bytes]:

@@ -18,6 +18,7 @@ def transport(
     b: NDArray[np.float64],
     demand: NDArray[np.int64],
     squared: bool = False,
+    rtol: float = 0.0,
     threads: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]: ...
 

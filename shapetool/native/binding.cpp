@@ -272,16 +272,25 @@ int64_t total(const Amounts &amounts) {
     return sum;
 }
 
-nb::tuple transported(Points a, Amounts supply, Points b, Amounts demand, bool squared, int threads) {
+// Whether a signal's handler raised, as that of Ctrl-C does; only the main thread runs handlers.
+bool interrupted() {
+    nb::gil_scoped_acquire acquire;
+    return PyErr_CheckSignals() != 0;
+}
+
+nb::tuple transported(Points a, Amounts supply, Points b, Amounts demand, bool squared, double rtol, int threads) {
     size_t N = a.shape(0), M = b.shape(0);
     if (N == 0 || M == 0 || N > size_t(INT32_MAX) - kColumnBlock || M > size_t(INT32_MAX) - kColumnBlock)
         throw std::invalid_argument("expected 1 to 2^31 points on either side");
     if (supply.shape(0) != N || demand.shape(0) != M) throw std::invalid_argument("expected an amount for each point");
     if (total(supply) != total(demand)) throw std::invalid_argument("expected amounts of the same sum on both sides");
     Plan plan;
-    {
+    Pulse pulse(interrupted);
+    try {
         nb::gil_scoped_release release;
-        plan = transport(a.data(), supply.data(), N, b.data(), demand.data(), M, squared, thread_count(threads));
+        plan = transport(a.data(), supply.data(), N, b.data(), demand.data(), M, squared, {rtol, thread_count(threads), pulse});
+    } catch (const Stopped &) {
+        throw nb::python_error();  // what the handler raised
     }
     return nb::make_tuple(copied(plan.rows), copied(plan.columns), copied(plan.amounts), copied(plan.u), copied(plan.v));
 }
@@ -297,7 +306,7 @@ NB_MODULE(_kernel, m) {
           nb::arg("threads") = 0);
     m.def("add_noise", &noise, nb::arg("base"), nb::arg("std"), nb::arg("seed"), nb::arg("points"));
     m.def("transport", &transported, nb::arg("a"), nb::arg("supply"), nb::arg("b"), nb::arg("demand"), nb::arg("squared") = false,
-          nb::arg("threads") = 0);
+          nb::arg("rtol") = 0.0, nb::arg("threads") = 0);
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)

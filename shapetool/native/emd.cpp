@@ -1,25 +1,25 @@
-// The transport problem by prices. Each row keeps the few columns that were cheapest for it when it last looked at all of them, and
+// The assignment problem by prices. Each row keeps the few columns that were cheapest for it when it last looked at all of them, and
 // the cost below which no other column was. Prices only make columns dearer (v falls), so that bound holds until the row's
 // best known column is worse; only then are all columns read again. So a sparse search decides as a dense one would.
 //
 // Three stages share the prices: an auction with shrinking steps (Bertsekas), which leaves nearly right prices; bids without a step
-// and shortest augmenting paths (Jonker and Volgenant), which leave exact ones. Amounts are whole numbers: nothing is lost.
+// and shortest augmenting paths (Jonker and Volgenant), which leave exact ones. Amounts are whole numbers: nothing is lost. Columns
+// that take several units are for the network simplex: a bid would chase all who hold one away.
 #include "emd.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <queue>
 #include <utility>
 
+#include "offers.hpp"
 #include "parallel.hpp"
-#include "scene.hpp"
+#include "simplex.hpp"
 
 namespace shapetool {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kListed = 32;       // columns that a row remembers at first
 constexpr double kShrink = 5;        // of the auction's step from phase to phase
 constexpr double kLastStep = 3e-3;  // of how far apart what a row knows is, on the average
@@ -43,114 +43,21 @@ struct Best {
     double first = kInfinity, second = kInfinity;
 };
 
-std::vector<uint32_t> curve_order(const double *p, size_t n) {
-    double low[3], high[3], wide = 0;
-    for (int a = 0; a < 3; ++a) {
-        low[a] = kInfinity, high[a] = -kInfinity;
-        for (size_t i = 0; i < n; ++i) low[a] = std::min(low[a], p[3 * i + a]), high[a] = std::max(high[a], p[3 * i + a]);
-        wide = std::max(wide, high[a] - low[a]);
-    }
-    double unit = wide > 0 ? 1023 / wide : 0;
-    std::vector<std::pair<uint32_t, uint32_t>> keys(n);
-    for (size_t i = 0; i < n; ++i) {
-        uint32_t key = 0;
-        for (int a = 0; a < 3; ++a) {
-            uint32_t place = std::min(1023u, uint32_t((p[3 * i + a] - low[a]) * unit));
-            for (int bit = 0; bit < 10; ++bit) key |= (place >> bit & 1u) << (3 * bit + a);
-        }
-        keys[i] = {key, uint32_t(i)};
-    }
-    std::sort(keys.begin(), keys.end());
-    std::vector<uint32_t> order(n);
-    for (size_t i = 0; i < n; ++i) order[i] = keys[i].second;
-    return order;
-}
-
-// The columns along a curve, in blocks, with their prices.
-class Offers {
-  public:
-    Offers(const double *b, size_t M, bool squared) : count(M), order(curve_order(b, M)), squared_(squared) {
-        blocks = (M + kColumnBlock - 1) / kColumnBlock;
-        for (int a = 0; a < 3; ++a) {
-            axis_[a].assign(blocks * kColumnBlock, 0.0);
-            low_[a].assign(blocks, kInfinity), high_[a].assign(blocks, -kInfinity);
-            for (size_t j = 0; j < M; ++j) {
-                double x = axis_[a][j] = b[3 * size_t(order[j]) + size_t(a)];
-                double &low = low_[a][j / kColumnBlock], &high = high_[a][j / kColumnBlock];
-                low = std::min(low, x), high = std::max(high, x);
-            }
-        }
-        v.assign(blocks * kColumnBlock, -kInfinity);  // what fills the last block is infinitely dear
-        std::fill_n(v.begin(), M, 0.0);
-        highest.assign(blocks, 0.0);
-    }
-
-    double cost(const double *point, int32_t j) const {
-        double dx = axis_[0][size_t(j)] - point[0], dy = axis_[1][size_t(j)] - point[1], dz = axis_[2][size_t(j)] - point[2];
-        double sq = dx * dx + dy * dy + dz * dz;
-        return squared_ ? sq : std::sqrt(sq);
-    }
-
-    // No column of the block costs less. Each operation rounds monotonically, so this holds to the last bit.
-    double bound(const double *point, size_t block) const {
-        double sq[3];
-        for (int a = 0; a < 3; ++a) {
-            double gap = std::max({low_[a][block] - point[a], point[a] - high_[a][block], 0.0});
-            sq[a] = gap * gap;
-        }
-        double sum = sq[0] + sq[1] + sq[2];
-        return (squared_ ? sum : std::sqrt(sum)) - highest[block];
-    }
-
-    double costs(const double *point, size_t block, double *values, double *most) const {
-        size_t at = block * kColumnBlock;
-        return functions().block_costs(&axis_[0][at], &axis_[1][at], &axis_[2][at], &v[at], point, squared_, values, most);
-    }
-
-    // The least cost over all columns.
-    double least(const double *point) const {
-        double values[kColumnBlock], most, least = kInfinity;
-        size_t first = nearest_block(point);
-        least = costs(point, first, values, &most);
-        for (size_t block = 0; block < blocks; ++block)
-            if (block != first && bound(point, block) < least) least = std::min(least, costs(point, block, values, &most));
-        return least;
-    }
-
-    size_t nearest_block(const double *point) const {
-        size_t first = 0;
-        double low = kInfinity;
-        for (size_t block = 0; block < blocks; ++block) {
-            double here = bound(point, block);
-            if (here < low) low = here, first = block;
-        }
-        return first;
-    }
-
-    size_t count, blocks;
-    std::vector<uint32_t> order;
-    std::vector<double> v;
-    std::vector<double> highest;  // at least the highest price of each block
-
-  private:
-    bool squared_;
-    std::vector<double> axis_[3], low_[3], high_[3];
-};
-
 class Solver {
   public:
-    Solver(const double *a, const int64_t *supply, size_t N, const double *b, const int64_t *demand, size_t M, bool squared, int threads)
-        : N_(N), columns_(b, M, squared), order_(curve_order(a, N)), points_(3 * N), left_(N), room_(M), known_(N), u_(N), held_(M) {
+    Solver(const double *a, const int64_t *supply, size_t N, const double *b, const int64_t *demand, size_t M, bool squared, const Effort &effort)
+        : N_(N), effort_(effort), columns_(b, M, squared), order_(curve_order(a, N)), points_(3 * N), left_(N), room_(M), known_(N), u_(N), held_(M) {
         supply_.resize(N), demand_.resize(M);
         for (size_t i = 0; i < N; ++i) {
             std::copy_n(a + 3 * size_t(order_[i]), 3, &points_[3 * i]);
             left_[i] = supply_[i] = supply[order_[i]];
         }
         for (size_t j = 0; j < M; ++j) room_[j] = demand_[j] = demand[columns_.order[j]];
-        parallel_for(threads, N, 64, [&](size_t begin, size_t end, int) {
+        parallel_for(effort_.threads, N, 64, [&](size_t begin, size_t end, int thread) {
             std::vector<Entry> found;
-            for (size_t i = begin; i < end; ++i) look(int32_t(i), std::min(kListed, M), found, nullptr);
+            for (size_t i = begin; i < end && !effort_.pulse.stopped(thread); ++i) look(int32_t(i), std::min(kListed, M), found, nullptr);
         });
+        effort_.pulse.finish();
     }
 
     void solve() {
@@ -160,25 +67,22 @@ class Solver {
             auto [near, far] = std::minmax_element(known.arcs.begin(), known.arcs.end(), cheaper);
             step += far->cost / double(N_), spread += (far->cost - near->cost) / double(N_);
         }
-        // A bid for a column of several units would chase all who hold it away, and take long: such are served by paths.
-        if (spread > 0 && *std::max_element(demand_.begin(), demand_.end()) == 1)
-            for (double last = kLastStep * spread; step > last; step /= kShrink) auction(step);
+        if (spread > 0)
+            for (double last = kLastStep * spread; step > last; step /= kShrink) {
+                auction(step);
+                if (effort_.rtol > 0 && waiting().empty() && proved()) return;
+            }
         tighten();
         plain_bids();
         for (size_t i = 0; i < N_; ++i)
             while (left_[i] > 0) augment(int32_t(i));
     }
 
-    Plan plan(int threads) {
+    Plan plan() {
         Plan plan;
         plan.u.resize(N_), plan.v.resize(columns_.count);
-        for (size_t block = 0; block < columns_.blocks; ++block) {
-            auto from = columns_.v.begin() + std::ptrdiff_t(block * kColumnBlock);
-            columns_.highest[block] = *std::max_element(from, from + std::ptrdiff_t(kColumnBlock));
-        }
-        parallel_for(threads, N_, 64, [&](size_t begin, size_t end, int) {
-            for (size_t i = begin; i < end; ++i) plan.u[order_[i]] = columns_.least(&points_[3 * i]);
-        });
+        std::vector<double> least = row_prices();
+        for (size_t i = 0; i < N_; ++i) plan.u[order_[i]] = least[i];
         std::vector<std::pair<std::pair<int64_t, int64_t>, int64_t>> moves;
         for (size_t j = 0; j < columns_.count; ++j) {
             plan.v[columns_.order[j]] = columns_.v[j];
@@ -191,39 +95,41 @@ class Solver {
     }
 
   private:
-    using Entry = std::pair<double, int32_t>;
+    // What the prices of the columns leave each row to pay, all pairs looked at.
+    std::vector<double> row_prices() {
+        columns_.refresh();
+        std::vector<double> least(N_);
+        parallel_for(effort_.threads, N_, 64, [&](size_t begin, size_t end, int thread) {
+            for (size_t i = begin; i < end && !effort_.pulse.stopped(thread); ++i) least[i] = columns_.least(&points_[3 * i]);
+        });
+        effort_.pulse.finish();
+        return least;
+    }
+
+    // Whether the plan costs no more above what the prices prove than it may.
+    bool proved() {
+        std::vector<double> least = row_prices();
+        double upper = 0, lower = 0;
+        for (size_t i = 0; i < N_; ++i) lower += least[i] * double(supply_[i]);
+        for (size_t j = 0; j < columns_.count; ++j) {
+            lower += columns_.v[j] * double(demand_[j]);
+            for (const Held &h : held_[j]) upper += double(h.amount) * columns_.cost(&points_[3 * size_t(h.row)], int32_t(j));
+        }
+        return upper - lower <= effort_.rtol * upper;
+    }
+
+    using Entry = Offers::Entry;
 
     // Reads all columns and remembers the `wanted` cheapest. With `refresh`, the highest prices met are written down.
     void look(int32_t i, size_t wanted, std::vector<Entry> &found, double *refresh) {
         const double *point = &points_[3 * size_t(i)];
         Known &known = known_[size_t(i)];
-        double values[kColumnBlock], most, limit = kInfinity;
+        double limit = kInfinity;
         if (known.arcs.size() >= wanted) {  // what the row knows already says how cheap the others must be
             limit = -kInfinity;
             for (const Arc &arc : known.arcs) limit = std::max(limit, arc.cost - columns_.v[size_t(arc.column)]);
         }
-        found.clear();
-        auto take = [&](size_t block) {
-            double low = columns_.costs(point, block, values, &most);
-            if (refresh) refresh[block] = most;
-            if (!(low <= limit)) return;
-            size_t end = std::min(kColumnBlock, columns_.count - block * kColumnBlock);
-            for (size_t k = 0; k < end; ++k)
-                if (values[k] <= limit) found.push_back({values[k], int32_t(block * kColumnBlock + k)});
-            if (found.size() >= wanted + kColumnBlock) {
-                std::nth_element(found.begin(), found.begin() + std::ptrdiff_t(wanted), found.end());
-                found.resize(wanted);
-                limit = std::max_element(found.begin(), found.end())->first;
-            }
-        };
-        size_t first = columns_.nearest_block(point);
-        take(first);
-        for (size_t block = 0; block < columns_.blocks; ++block)
-            if (block != first && columns_.bound(point, block) <= limit) take(block);
-        if (found.size() > wanted) {
-            std::nth_element(found.begin(), found.begin() + std::ptrdiff_t(wanted), found.end());
-            found.resize(wanted);
-        }
+        columns_.cheapest(point, wanted, limit, found, refresh);
         known.beyond = found.size() < columns_.count ? std::max_element(found.begin(), found.end())->first : kInfinity;
         known.arcs.clear();
         for (const Entry &entry : found) known.arcs.push_back({entry.second, columns_.cost(point, entry.second)});
@@ -299,7 +205,10 @@ class Solver {
     }
 
     void price_rows() {
-        for (size_t i = 0; i < N_; ++i) u_[i] = best_for(int32_t(i)).first;
+        for (size_t i = 0; i < N_; ++i) {
+            effort_.pulse();
+            u_[i] = best_for(int32_t(i)).first;
+        }
     }
 
     std::vector<int32_t> waiting() const {
@@ -318,6 +227,7 @@ class Solver {
             if (at > 4 * N_ && 2 * at > queue.size()) queue.erase(queue.begin(), queue.begin() + std::ptrdiff_t(at)), at = 0;
             int32_t i = queue[at];
             for (; left_[size_t(i)] > 0 && bids > 0; --bids) {
+                effort_.pulse();
                 Best best = best_for(i);
                 if (room_[size_t(best.column)] == 0) {
                     double rise = std::isfinite(best.second) ? best.second - best.first : 0;
@@ -342,6 +252,7 @@ class Solver {
         for (size_t at = 0; at < queue.size() && bids > 0; ++at) {
             int32_t i = queue[at];
             while (left_[size_t(i)] > 0 && bids-- > 0) {
+                effort_.pulse();
                 Best best = best_for(i);
                 u_[size_t(i)] = best.first;
                 size_t j = size_t(best.column);
@@ -362,6 +273,7 @@ class Solver {
     void augment(int32_t source);
 
     size_t N_;
+    Effort effort_;
     Offers columns_;
     std::vector<uint32_t> order_;
     std::vector<double> points_;
@@ -403,6 +315,7 @@ void Solver::augment(int32_t source) {
     int32_t target = -1;
     double length = 0;
     while (target < 0) {
+        effort_.pulse();
         Item item = open.top();
         open.pop();
         if (item.second < 0) {
@@ -452,10 +365,11 @@ void Solver::augment(int32_t source) {
 }  // namespace
 
 Plan transport(const double *a, const int64_t *supply, size_t N, const double *b, const int64_t *demand, size_t M, bool squared,
-               int threads) {
-    Solver solver(a, supply, N, b, demand, M, squared, threads);
+               const Effort &effort) {
+    if (*std::max_element(demand, demand + M) > 1) return simplex(a, supply, N, b, demand, M, squared, effort);
+    Solver solver(a, supply, N, b, demand, M, squared, effort);
     solver.solve();
-    return solver.plan(threads);
+    return solver.plan();
 }
 
 }  // namespace shapetool

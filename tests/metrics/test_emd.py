@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -153,8 +155,80 @@ def test_weights_equal_a_linear_program_and_points_without_weight_are_left_out()
         optimum = moved(cdist(a, b), wa / wa.sum(), wb / wb.sum())
         assert result.value == pytest.approx(optimum, rel=1e-8)
         assert result.lower <= result.value <= result.upper
-        assert result.gap <= 1e-11  # whole units of 2^-52 of the mass
+        assert result.gap <= 1e-12
         assert set(result.assignment.b_index) <= set(np.flatnonzero(wb))
+
+
+@pytest.mark.parametrize("other", [sphere, cube])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_thousand_points_of_other_sizes_or_weights_are_certified_and_the_flow_is_one(other, weighted):
+    rng = np.random.default_rng(SEED)
+    a, b = sphere(1000, rng), other(999, rng)
+    weights = [rng.uniform(size=len(x)) ** 3 if weighted else np.ones(len(x)) for x in (a, b)]
+    given = dict(zip(("a_weights", "b_weights"), weights, strict=True)) if weighted else {}
+    result = emd(a, b, **given)
+    assert result.gap <= 1e-11
+    flow = result.assignment
+    for index, weight in ((flow.a_index, weights[0]), (flow.b_index, weights[1])):
+        assert np.bincount(index, flow.mass, len(weight)) == pytest.approx(weight / weight.sum(), abs=1e-15)
+    assert len(flow.mass) < len(a) + len(b)  # a tree: no circle of points exchanges mass
+    each = np.linalg.norm(a[flow.a_index] - b[flow.b_index], axis=1)
+    assert math.fsum(each * flow.mass) == pytest.approx(result.value, rel=1e-13)
+
+
+def test_ties_points_far_apart_and_weights_of_all_sizes_equal_a_linear_program():
+    rng = np.random.default_rng(SEED)
+    for case in range(60):
+        n, m = rng.integers(2, 40, 2)
+        a, b = np.round(2 * rng.normal(size=(n, 3))) / 2, np.round(2 * rng.normal(size=(m, 3))) / 2
+        a[: n // 2] += 1000 * (case % 3 == 0)
+        b[: m // 3] += 1000 * (case % 3 == 0)
+        wa, wb = 10.0 ** rng.uniform(-4, 0, n), rng.integers(1, 4, m).astype(float)
+        result = emd(a, b, a_weights=wa, b_weights=wb)
+        optimum = moved(cdist(a, b), wa / wa.sum(), wb / wb.sum())
+        assert result.value == pytest.approx(optimum, rel=1e-6)  # the program's feasibility, of masses down to 1e-6
+        assert result.gap <= 1e-11
+
+
+@pytest.mark.parametrize("sizes", [(700, 700), (700, 699), (300, 900)])
+@pytest.mark.parametrize("rtol", [0.2, 0.01])
+def test_a_search_that_may_end_early_keeps_its_bounds(sizes, rtol):
+    rng = np.random.default_rng(SEED)
+    a, b = sphere(sizes[0], rng), cube(sizes[1], rng)
+    exact, early = emd(a, b), emd(a, b, rtol=rtol)
+    assert early.gap <= rtol
+    assert early.lower <= exact.value <= early.upper * (1 + 1e-15)
+    if rtol == 0.2:
+        assert early.gap > 1e-9  # it did end early
+    again = emd(a, b, rtol=rtol)
+    assert again[:3] == early[:3]
+
+
+INTERRUPTED = """
+import signal, numpy as np
+from shapetool.metrics.emd import emd
+rng = np.random.default_rng(0)
+a, b = rng.normal(size=(200_000, 3)), rng.normal(size=({count}, 3))
+try:
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(1)
+    emd(a, b)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.parametrize("count", [200_000, 199_999])
+def test_ctrl_c_ends_a_long_search(count):
+    # Many minutes of work: the limit is for a kernel that does not listen.
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(count=count)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.stdout == "stopped\n", done.stderr
 
 
 def test_a_weight_of_two_is_the_point_twice():
@@ -261,6 +335,8 @@ def test_tensors_are_taken_as_they_come():
         ({"b_weights": [1.0, -1.0]}, "weights of b"),
         ({"b_weights": [0.0, 0.0]}, "weights of b"),
         ({"b_weights": [1.0, math.inf]}, "weights of b"),
+        ({"rtol": 1.0}, "expected rtol from 0"),
+        ({"rtol": math.nan}, "expected rtol from 0"),
     ],
 )
 def test_what_has_no_distance_is_refused_with_the_reason(arguments, words):

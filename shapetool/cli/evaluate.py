@@ -8,8 +8,19 @@ import typer
 
 from shapetool.cli import _options, _report, _sampling
 from shapetool.cli._progress import Progress
+from shapetool.cli._sets import compare_sets
 from shapetool.errors import ConfigError
-from shapetool.recipes.evaluation import ALIGNMENTS, METRICS, PROTOCOL_NAMES, EvalRecipe, read_metrics
+from shapetool.recipes.evaluation import (
+    ALIGNMENTS,
+    METRICS,
+    PROTOCOL_NAMES,
+    SET_FRAMES,
+    SET_METRICS,
+    UPS,
+    EvalRecipe,
+    SetRecipe,
+    read_metrics,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +58,18 @@ _OutFolder = Annotated[
         "--out", metavar="DIR", readable=False, help="Writes per_shape.csv and summary.json; a rerun goes on."
     ),
 ]
+_EmdRtol = Annotated[
+    float,
+    typer.Option("--emd-rtol", metavar="SHARE", help="How near the bounds of EMD have to be: 0.01 is one percent."),
+]
+_Up = Annotated[str, typer.Option(metavar="|".join(UPS), help="The axis that points up in the pictures of the page.")]
+_Sets = Annotated[
+    bool,
+    typer.Option("--sets", help="Compare the folders as sets, as generators are: MMD, coverage, 1-NNA and JSD."),
+]
+_Frame = Annotated[
+    str, typer.Option("--normalize", metavar="|".join(SET_FRAMES), help="With --sets: the frame of each shape.")
+]
 _Worst = Annotated[int, typer.Option(min=0, help="How many of the worst shapes to name.")]
 _Explain = Annotated[
     str | None, typer.Option(metavar="PROTOCOL", help="Print the definition of a protocol with its source, and leave.")
@@ -62,8 +85,12 @@ def evaluate(
     samples: _Samples = None,
     thresholds: _Thresholds = "0.005,0.01,0.02,0.05",
     align: _Align = "none",
+    emd_rtol: _EmdRtol = 0.0,
+    sets: _Sets = False,
+    normalize: _Frame = "none",
     out: _OutFolder = None,
     worst: _Worst = 5,
+    up: _Up = "z",
     explain: _Explain = None,
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
@@ -87,13 +114,16 @@ def evaluate(
     `eval A B --true GT` scores two predictions with the same draws and says how they differ.
     """
     if explain is not None:
-        from shapetool.metrics.protocols import explain as explained
-
-        typer.echo(explained(explain))
-        return _report.OK
+        return _explained(explain)
     first, second, truth = _sides(pred, other, true)
+    _check_words(up, normalize, sets)
+    if sets:
+        _check_sets({"--true": true, "--protocol": protocol != "default", "--align": align != "none", "--shard": shard})
+        wanted = SetRecipe(_set_metrics(metrics), samples or SetRecipe.samples, normalize, emd_rtol)
+        how = {"out": out, "seed": seed, "workers": workers, "up": up, "worst": worst, "json": json, "quiet": quiet}
+        return compare_sets((first, truth), wanted, dry_run=dry_run, **how)
     limits = _numbers(thresholds)
-    recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align)
+    recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align, emd_rtol=emd_rtol)
 
     from shapetool.pipelines import evaluate as pipeline
     from shapetool.runner.job import Options
@@ -118,15 +148,40 @@ def evaluate(
     if out is not None and second is None:
         from shapetool.pipelines.eval_report import write_page
 
-        write_page(found, first, truth, recipe, seed=seed, worst=worst)
+        write_page(found, first, truth, recipe, seed=seed, worst=worst, up=up)
     _show(found, worst, json=json, quiet=quiet)
     return found.exit_code
+
+
+def _explained(name: str) -> int:
+    from shapetool.metrics.protocols import explain
+
+    typer.echo(explain(name))
+    return _report.OK
 
 
 def _sides(pred: Path | None, other: Path | None, true: Path | None) -> tuple[Path, Path | None, Path]:
     if pred is None or other is None:
         raise ConfigError("expected PRED and GT, or PRED, PRED and --true GT. `shapetool eval --help` shows the rest.")
     return (pred, None, other) if true is None else (pred, other, true)
+
+
+def _check_words(up: str, normalize: str, sets: bool) -> None:
+    if up not in UPS:
+        raise ConfigError(f"--up {up}: expected {' or '.join(UPS)}, the axis that points up.")
+    if normalize != "none" and not sets:
+        raise ConfigError("--normalize: gives each shape a frame of its own, which is for --sets. Pairs have --align.")
+
+
+def _set_metrics(text: str | None) -> tuple[str, ...]:
+    return SET_METRICS if text is None else read_metrics(text)
+
+
+def _check_sets(given: dict[str, Any]) -> None:
+    """Nothing, when no option was given that has no meaning for sets."""
+    for option, value in given.items():
+        if value:
+            raise ConfigError(f"{option}: is for pairs of shapes, and --sets knows none. Leave one of them out.")
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -353,7 +353,7 @@ def _emd(pair: Pair, pred: Cloud, true: Cloud) -> Row:
         torch.from_numpy(cloud.points[pair.rng(f"emd {side}").choice(len(cloud.points), count, replace=False)])
         for side, cloud in (("pred", pred), ("true", true))
     ]
-    value, lower, upper, _ = emd(*drawn)
+    value, lower, upper, _ = emd(*drawn, rtol=pair.recipe.emd_rtol)
     return {"emd": float(value), "emd_lower": float(lower), "emd_upper": float(upper), "emd_points": count}
 
 

@@ -19,11 +19,19 @@ PAGE = "report.html"
 
 
 def write_page(
-    found: Evaluation, pred: str | Path, true: str | Path, recipe: EvalRecipe, *, seed: int = 0, worst: int = 5
+    found: Evaluation,
+    pred: str | Path,
+    true: str | Path,
+    recipe: EvalRecipe,
+    *,
+    seed: int = 0,
+    worst: int = 5,
+    up: str = "z",
 ) -> Path | None:
     """Where `report.html` is, beside the rows of the evaluation; None where these are in no folder.
 
     Raises:
+        ConfigError: `up` is no axis that points up.
         OSError: the file could not be written.
     """
     if found.out is None or not found.rows:
@@ -39,7 +47,7 @@ def write_page(
             continue  # the file has changed since it was scored; its row stands
         shown.append(Shown(shape_id, reason, bodies[0], bodies[1]))
     page = found.out / PAGE
-    write_report(page, found.summary, found.rows, shown)
+    write_report(page, found.summary, found.rows, shown, up=up)
     return page
 
 

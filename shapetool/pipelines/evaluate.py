@@ -138,7 +138,7 @@ def evaluate(
         with tempfile.TemporaryDirectory(prefix="shapetool-eval-") as folder:
             return replace(_evaluate((str(pred), second), str(true), recipe, seed, Path(folder), options), out=None)
     out = Path(out)
-    _check_folder(out)
+    check_folder(out)
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
         return _evaluate((str(pred), second), str(true), recipe, seed, out, options)
@@ -160,7 +160,7 @@ def plan(
     """
     forget()
     if out is not None:
-        _check_folder(Path(out))
+        check_folder(Path(out))
     told: dict[str, Any] = {"recipe": asdict(recipe or EvalRecipe()), "shapes": len(list_shapes(str(true)))}
     for name, words in (("prediction", pred), ("second", second)):
         if words is not None:
@@ -169,7 +169,7 @@ def plan(
     return told
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
     """Nothing, when `out` is new, empty, or was written by an evaluation.
 
     Raises:

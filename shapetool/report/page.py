@@ -18,6 +18,7 @@ from shapetool.report.colour import stops
 from shapetool.report.columns import Measure, Row, measures, number, scored
 from shapetool.report.pictures import Drawing, Shown, draw
 from shapetool.report.png import data_uri
+from shapetool.report.sets import set_table
 
 _TITLE = "Predicted against true shapes"
 
@@ -61,10 +62,13 @@ def render_report(
     bad = sum(not scored(row) for row in rows)
     body = [
         _head(summary, len(rows), bad),
-        _section("All shapes", tables.overall(rows, known, summary.get("penalised") or {}), _INTERVALS),
+        _section("Sets", set_table(summary), _SETS),
+        _section("All shapes", tables.overall(rows, known, summary.get("penalised") or {}), _INTERVALS)
+        if known
+        else "",
         _section("As the author's code prints it", tables.as_the_author(summary)),
         _section("Second prediction against the first", tables.difference(summary)),
-        _section("By category", tables.by_category(rows, known)),
+        _section("By category", tables.by_category(rows, known)) if known else "",
         _section("Distributions", _distributions(known)) if known else "",
         _section("F-score by threshold", '<div id="curves" class="chart"></div>') if data["curves"] else "",
         _section("Worst and median shapes", "".join(cards), _legend()) if cards else "",
@@ -90,6 +94,12 @@ def render_report(
 _INTERVALS = (
     "<p>Intervals are Student's, at 95 %, for the mean over shapes that were measured, as a sample of more such "
     "shapes. Arrows say which way is better. A perfect shape scores what its samples allow, which is not 0 or 1.</p>"
+)
+
+
+_SETS = (
+    "<p>Intervals are of the bootstrap over clouds, at 95 %. 1-NNA is best where it is what chance gives. Beside each "
+    "reference that no prediction comes near, the page draws the prediction that is nearest.</p>"
 )
 
 

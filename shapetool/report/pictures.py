@@ -7,11 +7,11 @@ from jaxtyping import Float, Int
 
 from shapetool.errors import ConfigError
 from shapetool.geometry.mesh import Mesh
+from shapetool.recipes.evaluation import UPS
 from shapetool.report.body import Body
 from shapetool.report.colour import ramp
 from shapetool.report.png import encode_png
 
-UPS = ("y", "z")
 PICTURE = 300  # pixels on each side
 SMOOTH = 2  # rays a pixel and axis
 CLAY = np.array([0.80, 0.76, 0.69])

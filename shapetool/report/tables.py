@@ -52,7 +52,7 @@ def overall(rows: Sequence[Row], shown: Sequence[Measure], penalised: Mapping[st
         cells = [str(found.count), digits(found.value), _interval(measure, found), digits(found.median)]
         cells += [digits(column[measure.key]) for column in more.values()]
         lines.append(name + "".join(f"<td>{cell}</td>" for cell in cells))
-    return _table(["Measure", "Shapes", "Mean", "95 % interval", "Median", *more], lines)
+    return table_of(["Measure", "Shapes", "Mean", "95 % interval", "Median", *more], lines)
 
 
 def _at_best(rows: Sequence[Row], key: str) -> float:
@@ -74,7 +74,7 @@ def as_the_author(summary: Mapping[str, Any]) -> str:
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         lines.append(f'<th scope="row"><code>{text(name)}</code></th>{row}')
     note = f"<p>Aggregation: {text(told['aggregation'])}.</p>" if "aggregation" in told else ""
-    return note + _table(["As printed", "Mean", "Median", "Shapes", "Mean, corrected"], lines) if lines else ""
+    return note + table_of(["As printed", "Mean", "Median", "Shapes", "Mean, corrected"], lines) if lines else ""
 
 
 def difference(summary: Mapping[str, Any]) -> str:
@@ -89,7 +89,7 @@ def difference(summary: Mapping[str, Any]) -> str:
         cells = [text(found.get("count", "")), digits(number(found, "mean")), f"{digits(low)} to {digits(high)}", sure]
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         lines.append(f'<th scope="row"><code>{text(key)}</code></th>{row}')
-    return _table(["Measure", "Shapes", "Second minus first", "95 % interval", "Apart from 0"], lines)
+    return table_of(["Measure", "Shapes", "Second minus first", "95 % interval", "Apart from 0"], lines)
 
 
 def unpaired(summary: Mapping[str, Any]) -> str:
@@ -123,7 +123,7 @@ def by_category(rows: Sequence[Row], shown: Sequence[Measure]) -> str:
         lines.append(_means_line("Mean of shapes", rows, every, kind="sum"))
     left = len(groups) - len(listed)
     more = f"<p>{left:,} smaller categories are in <code>summary.json</code>.</p>" if left else ""
-    return _table(head, lines) + more
+    return table_of(head, lines) + more
 
 
 def failures(rows: Iterable[Row]) -> str:
@@ -139,7 +139,7 @@ def failures(rows: Iterable[Row]) -> str:
     ]
     rest = len(failed) - len(lines)
     more = f"<p>{rest:,} more are in <code>per_shape.csv</code>.</p>" if rest else ""
-    return _table(["Shape", "Status", "Reason"], lines, words=True) + more
+    return table_of(["Shape", "Status", "Reason"], lines, words=True) + more
 
 
 def settings(summary: Mapping[str, Any]) -> str:
@@ -178,7 +178,8 @@ def _interval(measure: Measure, found: Mean) -> str:
     return f"{digits(low)} to {digits(high)}"
 
 
-def _table(head: Sequence[str], lines: Sequence[str], words: bool = False) -> str:
+def table_of(head: Sequence[str], lines: Sequence[str], words: bool = False) -> str:
+    """The HTML of a table: its head as text, and its lines as cells in HTML."""
     kind = ' class="word"' if words else ""
     top = "".join(f'<th scope="col"{kind}>{text(name)}</th>' for name in head)
     body = "".join(f"<tr>{line}</tr>" for line in lines)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shapetool.errors import MetricError
+from shapetool.metrics.intervals import ANYTHING, within
 from shapetool.metrics.tree import Tree
 
 Z_95 = 1.959963984540054
@@ -156,15 +157,23 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
+# The 97.5 % points of Student's t for 1 to 30 degrees of freedom; from there the expansion is right to 1e-4.
+_STUDENT = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
+
+
 def t_95(degrees: int) -> float:
-    """The 97.5 % point of Student's t, to 1 % from two degrees of freedom up.
+    """The 97.5 % point of Student's t, to 1e-4; NaN of less than one degree of freedom.
 
     Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 1964, 26.7.5.
     """
     if degrees < 1:
         return math.nan
-    if degrees <= 2:
-        return (12.7062, 4.30265)[degrees - 1]
+    if degrees <= len(_STUDENT):
+        return _STUDENT[degrees - 1]
     z, v = Z_95, float(degrees)
     powers = (
         (z**3 + z) / 4,
@@ -175,8 +184,11 @@ def t_95(degrees: int) -> float:
     return z + sum(term / v**power for power, term in enumerate(powers, 1))
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of independent values and the 95 % interval of what it estimates; NaN ends of fewer than two."""
+def mean_interval(values: Sequence[float], limits: tuple[float, float] = ANYTHING) -> tuple[float, float, float]:
+    """The mean of independent values and the 95 % interval of what it estimates; NaN ends of fewer than two.
+
+    It is Student's, but that no end leaves the `limits` of the values (`within`).
+    """
     if not values:
         return math.nan, math.nan, math.nan
     mean = math.fsum(values) / len(values)
@@ -184,7 +196,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
         return mean, math.nan, math.nan
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     reach = t_95(len(values) - 1) * spread / math.sqrt(len(values))
-    return mean, mean - reach, mean + reach
+    return mean, *within(mean, reach, *limits)
 
 
 def expected_gap(true: float, density: float) -> float:

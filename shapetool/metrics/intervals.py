@@ -5,6 +5,16 @@ import math
 SHARE = (0.0, 1.0)
 LENGTH = (0.0, math.inf)
 ANYTHING = (-math.inf, math.inf)
+_SHARES = ("fscore", "precision", "recall", "normal_consistency", "iou", "ceiling_")
+_LENGTHS = ("chamfer", "hausdorff", "emd", "surface", "floor_")
+
+
+def limits_of(key: str) -> tuple[float, float]:
+    """Between which numbers the measure of a column lies; squared distances without their floor may be below 0."""
+    plain = key.removeprefix("raw.")
+    if plain.startswith(_SHARES):
+        return SHARE
+    return LENGTH if plain.startswith(_LENGTHS) and not plain.endswith("_debiased") else ANYTHING
 
 
 def within(value: float, reach: float, least: float, most: float) -> tuple[float, float]:

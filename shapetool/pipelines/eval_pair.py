@@ -14,6 +14,7 @@ from shapetool.geometry.inside import InsideTest
 from shapetool.geometry.mesh import Mesh
 from shapetool.metrics import errors
 from shapetool.metrics.alignment import STAY, Motion, align
+from shapetool.metrics.intervals import within
 from shapetool.metrics.points import Comparison
 from shapetool.metrics.protocols import Evidence, Protocol, protocol
 from shapetool.metrics.volume import iou
@@ -247,10 +248,10 @@ class _Sides:
 
 
 def _interval(key: str, value: float, error: float, most: float = math.inf) -> Row:
-    found = errors.Interval(value, error)
     if math.isnan(error):
         return {f"{key}_low": None, f"{key}_high": None}
-    return {f"{key}_low": max(0.0, found.low), f"{key}_high": min(most, found.high)}
+    low, high = within(value, errors.Z_95 * error, 0.0, most)
+    return {f"{key}_low": low, f"{key}_high": high}
 
 
 def _without_floor(forward: errors.Gaps, backward: errors.Gaps, densities: tuple[float, float]) -> Row:

@@ -11,6 +11,7 @@ from typing import Any
 
 from shapetool import __version__
 from shapetool.metrics.errors import mean_interval
+from shapetool.metrics.intervals import limits_of
 from shapetool.metrics.protocols import Protocol, protocol
 from shapetool.recipes.evaluation import EvalRecipe
 
@@ -77,7 +78,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The means of every metric, without the failures and with them, over shapes and over categories.
 
-    Intervals are of Student's t over shapes: they hold what another draw of shapes and of points would change.
+    Intervals are of Student's t over shapes, kept where the measure can be: they hold what another draw of shapes and
+    of points would change.
     """
     found = protocol(recipe.protocol)
     metrics, penalised = {}, {}
@@ -108,7 +110,7 @@ def summarise(
 def _metric(key: str, rows: Sequence[Row], penalties: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     good = [(row["category"], float(row[key])) for row in rows if row["status"] == "ok" and row.get(key) is not None]
     values = [value for _, value in good]
-    mean, low, high = mean_interval(values)
+    mean, low, high = mean_interval(values, limits_of(key))
     told: dict[str, Any] = {"excluded": {"count": len(values), "mean": mean, "low": low, "high": high}}
     told["excluded"]["median"] = statistics.median(values) if values else math.nan
     by_category: dict[str, list[float]] = defaultdict(list)
@@ -123,7 +125,7 @@ def _metric(key: str, rows: Sequence[Row], penalties: Mapping[str, Mapping[str, 
         told["penalised"] = {"count": len(every), "mean": _mean(every), "without_penalty": unknown}
     told["categories"] = {}
     for category, part in sorted(by_category.items()):
-        middle, below, above = mean_interval(part)
+        middle, below, above = mean_interval(part, limits_of(key))
         told["categories"][category] = {"count": len(part), "mean": middle, "low": below, "high": above}
     return told
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from shapetool.metrics.intervals import limits_of
 from shapetool.report.body import Body, Turnable
 from shapetool.report.colour import stops
 from shapetool.report.columns import Measure, Row, category, mean, number, scored, values
@@ -43,16 +44,15 @@ def curves(rows: Sequence[Row], shown: Sequence[Measure]) -> list[dict[str, Any]
         steps = sorted(
             (m.threshold, m.key) for m in shown if m.threshold is not None and m.key.partition("@")[0] == kind
         )
-        means = [mean(values(rows, key)) for _, key in steps]
+        means = [mean(values(rows, key), limits_of(key)) for _, key in steps]
         if steps:
-            halves = [m.half if math.isfinite(m.half) else 0.0 for m in means]
             found.append(
                 {
                     "name": title,
                     "x": [threshold for threshold, _ in steps],
                     "y": [m.value for m in means],
-                    "low": [max(m.value - half, 0.0) for m, half in zip(means, halves, strict=True)],
-                    "high": [min(m.value + half, 1.0) for m, half in zip(means, halves, strict=True)],
+                    "low": [m.low if math.isfinite(m.low) else m.value for m in means],
+                    "high": [m.high if math.isfinite(m.high) else m.value for m in means],
                 }
             )
     return found

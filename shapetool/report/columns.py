@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shapetool.metrics.errors import mean_interval
+from shapetool.metrics.intervals import ANYTHING, limits_of
+
 Row = Mapping[str, Any]
 # What a measure is called in words, and whether less of it is better; a name may go on after `@` or `_`.
 _KINDS = (
@@ -28,13 +31,6 @@ _TITLES = {
 }
 DEBIASED = "_debiased"  # ends a column with what is left of a measure without the gaps of the sampling
 _BESIDE = re.compile(rf"(_points|_lower|_upper|_low|_high|_se|{DEBIASED})$")
-# Two-sided 95 % points of Student's t for 1 to 30 degrees of freedom; from there the expansion below is exact to 1e-4.
-_STUDENT = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
-)  # fmt: skip
-_NORMAL = 1.959964
 
 
 @dataclass(frozen=True)
@@ -53,18 +49,20 @@ class Measure:
         except ValueError:
             return None
 
-    def clipped(self, value: float) -> float:
-        """The value where the measure can be: a distance is not below 0, a share is from 0 to 1."""
-        return max(value, 0.0) if self.less_is_better else min(max(value, 0.0), 1.0)
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Where the measure can be: a distance is not below 0, a share is from 0 to 1."""
+        return limits_of(self.key)
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over shapes with the half width of its 95 % interval; NaN where there are too few shapes for one."""
+    """A mean over shapes with the ends of its 95 % interval; NaN where there are too few shapes for one."""
 
     count: int
     value: float
-    half: float
+    low: float
+    high: float
     median: float
 
 
@@ -114,26 +112,12 @@ def values(rows: Sequence[Row], key: str) -> list[float]:
     return [value for row in rows if scored(row) and math.isfinite(value := number(row, key))]
 
 
-def mean(numbers: Sequence[float]) -> Mean:
-    """The mean of independent shapes and Student's 95 % interval of it."""
+def mean(numbers: Sequence[float], limits: tuple[float, float] = ANYTHING) -> Mean:
+    """The mean of independent shapes and the 95 % interval of it, within the limits of the measure."""
     count = len(numbers)
-    if not count:
-        return Mean(0, math.nan, math.nan, math.nan)
-    middle = math.fsum(numbers) / count
     ordered = sorted(numbers)
-    median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    if count == 1:
-        return Mean(count, middle, math.nan, median)
-    variance = math.fsum((value - middle) ** 2 for value in numbers) / (count - 1)
-    return Mean(count, middle, student(count - 1) * math.sqrt(variance / count), median)
-
-
-def student(freedom: int) -> float:
-    """The two-sided 95 % point of Student's t."""
-    if freedom <= len(_STUDENT):
-        return _STUDENT[freedom - 1]
-    z = _NORMAL  # Fisher's expansion in 1 / freedom
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2 if count else math.nan
+    return Mean(count, *mean_interval(numbers, limits), median)
 
 
 def choose(rows: Sequence[Row], worst: int = 6, median: int = 3, key: str | None = None) -> list[tuple[str, str]]:

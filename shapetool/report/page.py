@@ -93,7 +93,8 @@ def render_report(
 
 _INTERVALS = (
     "<p>Intervals are Student's, at 95 %, for the mean over shapes that were measured, as a sample of more such "
-    "shapes. Arrows say which way is better. A perfect shape scores what its samples allow, which is not 0 or 1.</p>"
+    "shapes, kept where the measure can be. Arrows say which way is better. A perfect shape scores what its samples "
+    "allow, which is not 0 or 1.</p>"
 )
 
 

@@ -43,13 +43,13 @@ def overall(rows: Sequence[Row], shown: Sequence[Measure], penalised: Mapping[st
     more = {name: found for name, found in more.items() if any(map(math.isfinite, found.values()))}
     lines = []
     for measure in shown:
-        found = mean(values(rows, measure.key))
+        found = mean(values(rows, measure.key), measure.limits)
         arrow, said = _ARROWS[measure.less_is_better]
         name = (
             f'<th scope="row">{text(measure.title)} <span class="arrow" title="{said}">{arrow}</span>'
             f'<code class="key">{text(measure.key)}</code></th>'
         )
-        cells = [str(found.count), digits(found.value), _interval(measure, found), digits(found.median)]
+        cells = [str(found.count), digits(found.value), _interval(found), digits(found.median)]
         cells += [digits(column[measure.key]) for column in more.values()]
         lines.append(name + "".join(f"<td>{cell}</td>" for cell in cells))
     return table_of(["Measure", "Shapes", "Mean", "95 % interval", "Median", *more], lines)
@@ -106,16 +106,16 @@ def unpaired(summary: Mapping[str, Any]) -> str:
 
 
 def by_category(rows: Sequence[Row], shown: Sequence[Measure]) -> str:
-    """One line a category with the mean and the half width of its interval, then the mean of the lines and of all."""
+    """One line a category with the mean and its interval, then the mean of the lines and of all."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(category(row), []).append(row)
     head = ["Category", "Shapes", "Failed", *(measure.key for measure in shown)]
-    found = {name: [mean(values(groups[name], m.key)) for m in shown] for name in sorted(groups)}
+    found = {name: [mean(values(groups[name], m.key), m.limits) for m in shown] for name in sorted(groups)}
     listed = set(sorted(groups, key=lambda name: (-len(groups[name]), name))[:MOST_CATEGORIES])
     lines = [_means_line(name, groups[name], means) for name, means in found.items() if name in listed]
     if len(found) > 1:
-        every = [mean(values(rows, m.key)) for m in shown]
+        every = [mean(values(rows, m.key), m.limits) for m in shown]
         columns = [[means[k].value for means in found.values() if means[k].count] for k in range(len(shown))]
         macro = [math.fsum(column) / len(column) if column else math.nan for column in columns]
         cells = "".join(f"<td>{digits(value)}</td>" for value in macro)
@@ -158,24 +158,17 @@ def _plain(value: object) -> object:
 
 def _means_line(name: str, rows: Sequence[Row], means: Sequence[Mean], kind: str = "") -> str:
     bad = sum(not scored(row) for row in rows)
-    cells = "".join(f"<td>{digits(m.value)}{_half(m)}</td>" for m in means)
+    cells = "".join(f"<td>{digits(m.value)}{_ends(m)}</td>" for m in means)
     failed = f'<td class="bad">{bad}</td>' if bad else "<td>0</td>"
     return f'<th scope="row" class="{kind}">{text(name)}</th><td>{len(rows)}</td>{failed}{cells}'
 
 
-def _half(found: Mean) -> str:
-    return f" <small>± {_rounded(found.half)}</small>" if math.isfinite(found.half) else ""
+def _ends(found: Mean) -> str:
+    return f" <small>{_interval(found)}</small>" if math.isfinite(found.low) else ""
 
 
-def _rounded(half: float) -> str:
-    return "0" if half == 0 else f"{half:.2g}"
-
-
-def _interval(measure: Measure, found: Mean) -> str:
-    if not math.isfinite(found.half):
-        return "–"
-    low, high = measure.clipped(found.value - found.half), measure.clipped(found.value + found.half)
-    return f"{digits(low)} to {digits(high)}"
+def _interval(found: Mean) -> str:
+    return f"{digits(found.low)} to {digits(found.high)}" if math.isfinite(found.low) else "–"
 
 
 def table_of(head: Sequence[str], lines: Sequence[str], words: bool = False) -> str:

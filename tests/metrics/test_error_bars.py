@@ -189,10 +189,11 @@ def test_intervals_of_shares_and_means_are_those_of_the_textbook():
     for hits, count in ((0, 10), (3, 10), (50, 50)):
         expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
         assert wilson(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
-    for degrees in (1, 2, 3, 5, 30, 1000):
-        assert t_95(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=0.01)
+    for degrees in (1, 2, 3, 5, 29, 30, 31, 60, 1000):
+        assert t_95(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=1e-4)
     mean, low, high = mean_interval([1.0, 2.0, 4.0, 9.0])
     assert mean == 4
     assert mean - low == pytest.approx(stats.t.ppf(0.975, 3) * stats.sem([1, 2, 4, 9]), rel=0.01)
     assert high - mean == pytest.approx(mean - low)
     assert math.isnan(mean_interval([])[0])
+    assert mean_interval([0.99, 0.97, 0.6], (0.0, 1.0))[2] < 1 < mean_interval([0.99, 0.97, 0.6])[2]

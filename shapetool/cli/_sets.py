@@ -57,7 +57,7 @@ def _print(summary: dict[str, Any]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for name in ("shapes", "metric", "value", "95 % interval"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for cells in set_lines(summary):
         table.add_row(*(_report.one_line(cell) for cell in cells))
     Console(highlight=False, markup=False).print(table)

@@ -103,7 +103,7 @@ def evaluate_sets(
     summary = plain(
         {
             "shapetool_version": __version__,
-            "protocol": "sets",
+            "comparison": "sets",
             "recipe": asdict(recipe),
             "seed": seed,
             "counts": {"total": len(members) + len(failed), "ok": len(members), "unreadable": len(failed), **counts},

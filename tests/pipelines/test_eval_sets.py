@@ -116,6 +116,7 @@ def test_the_command_prints_scores_and_writes_rows_summary_and_page(folders, tmp
     assert summary["recipe"]["samples"] == POINTS
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "MMD" in page
+    assert "As the author" not in page
     assert len(re.findall(r'<article id="shape-', page)) == 2
 
 

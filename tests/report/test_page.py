@@ -67,6 +67,29 @@ def test_the_page_draws_itself_at_any_width_and_in_both_colour_schemes(browser, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [420, 1400])
+def test_a_page_of_sets_has_its_table_and_pictures_and_asks_for_nothing(browser, tmp_path, width):
+    told = {"value": 0.25, "low": 0.2, "high": 0.3}
+    by_emd = {"mmd": told, "coverage": told, "nearest_accuracy": told, "pairs": 6, "measured": 5}
+    sets = {"samples": 2, "references": 2, "chance": 0.333, "emd": by_emd, "jsd": {**told, "scale": 1.0}}
+    rows = [{"shape_id": f"a/{k}", "status": "ok", "set": side} for k in (0, 1) for side in ("sample", "reference")]
+    clouds = np.random.default_rng(0).random((2, 300, 3))
+    summary = {"sets": sets, "categories": {"<b>": sets}}
+    write_report(tmp_path / "report.html", summary, rows, [Shown("a/0 and prediction a/1", "worst", *clouds)])
+    browser.open(tmp_path / "report.html", width, "light")
+    browser.wait(READY)
+    assert browser.errors == []
+    assert from_outside(browser) == []
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    lines = browser.ask(
+        "[...document.querySelectorAll('tbody tr')].map((row) => row.innerText.split(/\\s+/).join(' '))"
+    )
+    assert len(lines) == 2
+    assert lines[1] == "<b> emd 2 2" + " 0.2500 0.2000 to 0.3000" * 3 + " 0.3330 0.2500 0.2000 to 0.3000"
+    assert browser.ask("document.images.length") == 4
+
+
+@pytest.mark.slow
 def test_a_shape_turns_in_one_view_at_a_time(browser, report):
     browser.open(report, 1400, "light")
     browser.wait(READY)

@@ -25,6 +25,7 @@ constexpr double kShrink = 5;        // of the auction's step from phase to phas
 constexpr double kLastStep = 3e-3;  // of how far apart what a row knows is, on the average
 constexpr size_t kBids = 100;        // bids a row and phase; who is not served then is served by paths
 constexpr size_t kPlainBids = 20;
+constexpr int64_t kMany = 256;       // units of a row, beyond which it would bid for ever more columns
 
 struct Arc {
     int32_t column;
@@ -366,7 +367,7 @@ void Solver::augment(int32_t source) {
 
 Plan transport(const double *a, const int64_t *supply, size_t N, const double *b, const int64_t *demand, size_t M, bool squared,
                const Effort &effort) {
-    if (*std::max_element(demand, demand + M) > 1) return simplex(a, supply, N, b, demand, M, squared, effort);
+    if (*std::max_element(demand, demand + M) > 1 || *std::max_element(supply, supply + N) > kMany) return simplex(a, supply, N, b, demand, M, squared, effort);
     Solver solver(a, supply, N, b, demand, M, squared, effort);
     solver.solve();
     return solver.plan();

@@ -127,6 +127,15 @@ def test_the_bounds_hold_against_all_permutations(cost):
         assert result.value == pytest.approx(best, rel=1e-14)
 
 
+def test_one_point_is_as_far_from_many_as_they_are_on_the_average():
+    rng = np.random.default_rng(SEED)
+    one, many = rng.normal(size=(1, 3)), rng.normal(size=(1000, 3))
+    for a, b in ((one, many), (many, one)):
+        result = emd(a, b)
+        assert result.value == pytest.approx(np.linalg.norm(many - one, axis=1).mean(), rel=1e-13)
+        assert result.gap <= 1e-12
+
+
 @pytest.mark.parametrize("sizes", [(1, 7), (12, 20), (20, 12), (24, 12), (12, 24), (13, 8)])
 @pytest.mark.parametrize("cost", ["distance", "distance_sq"])
 def test_unequal_sizes_equal_a_linear_program(sizes, cost):

@@ -15,8 +15,8 @@
 namespace shapetool {
 namespace {
 
-constexpr size_t kCandidates = 12;  // columns of a row to begin with
-constexpr size_t kJoining = 6;      // columns that join a row at a time
+constexpr size_t kCandidates = 20;  // columns of a row to begin with
+constexpr size_t kJoining = 12;     // columns that join a row at a time
 constexpr size_t kCoarse = 4;       // points that become one
 constexpr size_t kSmall = 64;       // points of both sides that need no coarser start
 constexpr double kCoarseTolerance = 1e-2;
@@ -279,7 +279,7 @@ class Simplex {
     }
 
     void pivot_all(size_t patience) {
-        size_t block = std::max<size_t>(32, size_t(std::sqrt(double(arcs_.size()))) / 2), at = 0;
+        size_t block = std::max<size_t>(32, size_t(2 * std::sqrt(double(arcs_.size())))), at = 0;
         size_t waited = 0;
         for (;;) {
             double least = -least_;

@@ -70,6 +70,31 @@ def test_a_dry_run_says_what_would_be_compared(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_emd_may_be_certified_to_a_share_and_pictures_turned(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    for side, size in (("pred", 0.3), ("true", 1.0)):
+        np.save(tmp_path / f"{side}.npy", rng.random((600, 3)) ** 2 * size)
+    words = ["eval", str(tmp_path / "pred.npy"), str(tmp_path / "true.npy"), "--metrics", "emd", "-j", "1", "-q"]
+    gaps, pages = {}, {}
+    for rtol, up in (("0", "z"), ("0.2", "y")):
+        out = tmp_path / up
+        assert main([*words, "--emd-rtol", rtol, "--up", up, "--out", str(out)]) == 0
+        told = {
+            key: found["excluded"]["mean"]
+            for key, found in json.loads((out / "summary.json").read_text())["metrics"].items()
+        }
+        gaps[rtol], pages[up] = told["emd"], (out / "report.html").read_text(encoding="utf-8")
+        lines = (out / "per_shape.csv").read_text().splitlines()
+        row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+        assert float(row["emd_lower"]) <= float(row["emd"]) <= float(row["emd_upper"]) * (1 + 1e-15)
+        assert 1 - float(row["emd_lower"]) / float(row["emd_upper"]) <= max(float(rtol), 1e-12)
+    assert gaps["0"] < gaps["0.2"] <= gaps["0"] / 0.8
+    assert '"up":"z"' in pages["z"]
+    assert '"up":"y"' in pages["y"]
+    assert main([*words, "--up", "x"]) == 1
+    assert "--up x: expected y or z" in capsys.readouterr().err
+
+
 def test_clouds_without_a_volume_have_no_iou(tmp_path, capsys):
     for side in ("pred", "true"):
         np.save(tmp_path / f"{side}.npy", np.random.default_rng(1).random((40, 3)))

@@ -207,6 +207,11 @@ def _show(found: "Evaluation", worst: int, *, json: bool, quiet: bool) -> None:
         if names:
             some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             _report.note(f"shapetool: {len(names)} {side} without a partner: {some}")
+    for names, why in zip(
+        found.summary["categories"].values(), ("has predictions and no truth", "has no shape with a score"), strict=True
+    ):
+        for name in names:
+            _report.note(f"shapetool: category {name} {why}, so means by category leave it out")
 
 
 def _print_table(summary: dict[str, Any], rows: list[dict[str, Any]], worst: int) -> None:

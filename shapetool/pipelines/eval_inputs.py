@@ -70,7 +70,7 @@ def list_shapes(word: str) -> dict[str, Item]:
     """
     path = Path(word)
     if not _is_shards(path):
-        return {item.id: item for item in collect([word], SHAPE_SUFFIXES).items}
+        return {item.id: item for item in collect([word], SHAPE_SUFFIXES, "mesh, cloud or shard").items}
     dataset, found = _open(path), {}
     for index, shape_id in enumerate(dataset.shape_ids):
         file = dataset.locate(index)[0]

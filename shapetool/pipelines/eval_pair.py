@@ -18,6 +18,7 @@ from shapetool.metrics.intervals import within
 from shapetool.metrics.points import Comparison
 from shapetool.metrics.protocols import Evidence, Protocol, protocol
 from shapetool.metrics.volume import iou
+from shapetool.pipelines.eval_checks import remarks, why_no_boolean
 from shapetool.pipelines.eval_inputs import Shape
 from shapetool.recipes.evaluation import EvalRecipe
 from shapetool.sampling.seed import shape_rng
@@ -76,6 +77,7 @@ def measure(pair: Pair) -> tuple[Row, list[str]]:
     """
     warnings = [f"prediction: {text}" for text in pair.pred.warnings]
     warnings += [f"truth: {text}" for text in pair.true.warnings]
+    warnings += remarks(pair.pred, pair.true, pair.recipe)
     motion = _motion(pair)
     moved = replace(pair, pred=_moved(pair.pred, motion)) if motion is not STAY else pair
     row = _measure(moved, warnings)
@@ -310,7 +312,7 @@ def _overlap(pred: Mesh, true: Mesh, pair: Pair, warnings: list[str]) -> Row:
         warnings.append(f"iou: {error}")
         return {"iou": None, "iou_low": None, "iou_high": None, "iou_method": None}
     if found.note:
-        warnings.append(f"iou: {found.note} (a is the prediction, b the truth), so by {found.method}")
+        warnings += [f"iou: {reason}" for reason in why_no_boolean(found.note)]
     return {"iou": found.value, "iou_low": found.lower, "iou_high": found.upper, "iou_method": found.method}
 
 

@@ -107,6 +107,17 @@ def summarise(
     return plain(summary)
 
 
+def lone_categories(rows: Sequence[Row], unpaired: Sequence[str]) -> dict[str, list[str]]:
+    """Categories of which there are predictions and no truth, and those of which no shape has a score.
+
+    Neither is in a mean over categories.
+    """
+    known = {row["category"] for row in rows}
+    predicted = {name.partition("/")[0] for name in unpaired if "/" in name}
+    scored = {row["category"] for row in rows if row["status"] == "ok"}
+    return {"without_truth": sorted(predicted - known), "without_score": sorted(known - scored - {""})}
+
+
 def _metric(key: str, rows: Sequence[Row], penalties: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     good = [(row["category"], float(row[key])) for row in rows if row["status"] == "ok" and row.get(key) is not None]
     values = [value for _, value in good]

@@ -11,7 +11,7 @@ from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.metrics.protocols import protocol
 from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, penalties, read_shape
-from shapetool.pipelines.eval_rows import Row, paired, penalties_of, plain, rows_of, summarise, table
+from shapetool.pipelines.eval_rows import Row, lone_categories, paired, penalties_of, plain, rows_of, summarise, table
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes.evaluation import EvalRecipe
 from shapetool.runner.files import to_json_line, writable
@@ -195,6 +195,7 @@ def _evaluate(
         summary["second"] = summarise(other, penalties_of(lines), recipe, seed) | _unpaired(str(preds[1]), true)
         summary["difference"] = paired(first, other)
         write_whole(out / "per_shape-b.csv", table(other))
+    summary["categories"] = lone_categories(first, summary["unpaired"]["predictions"])
     summary["complete"] = run.stopped is None
     write_whole(out / "per_shape.csv", table(first))
     write_whole(out / "summary.json", to_json_line(summary))

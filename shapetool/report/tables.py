@@ -93,7 +93,7 @@ def difference(summary: Mapping[str, Any]) -> str:
 
 
 def unpaired(summary: Mapping[str, Any]) -> str:
-    """The names that only one side has."""
+    """The names that only one side has, and the categories."""
     told = summary.get("unpaired")
     found = []
     for side in ("predictions", "truths"):
@@ -102,6 +102,12 @@ def unpaired(summary: Mapping[str, Any]) -> str:
             rest = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
             listed = ", ".join(f"<code>{text(name)}</code>" for name in names[:MOST_NAMES])
             found.append(f"<p>{len(names):,} {side} without a partner: {listed}{rest}.</p>")
+    alone = summary.get("categories")
+    for key, why in (("without_truth", "no truth"), ("without_score", "no shape with a score")):
+        names = list(alone.get(key) or []) if isinstance(alone, Mapping) else []
+        if names:
+            listed = ", ".join(f"<code>{text(name)}</code>" for name in names[:MOST_NAMES])
+            found.append(f"<p>Categories with {why}, which means by category leave out: {listed}.</p>")
     return "".join(found)
 
 

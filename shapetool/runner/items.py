@@ -50,12 +50,12 @@ class _Ignored:
     count = 0
 
 
-def collect(inputs: Sequence[str], suffixes: Iterable[str]) -> Collection:
+def collect(inputs: Sequence[str], suffixes: Iterable[str], what: str = "mesh file") -> Collection:
     """The items that `inputs` stand for: files, folders (recursive), globs, `@list.txt`, or `-` for paths on stdin.
 
     The id of an item is its path below the input root without suffix; where two share one, both keep their suffix.
     In a folder only files with one of `suffixes` count. A name that is not safe to use or print makes an item with a
-    `problem`, never an error of the run.
+    `problem`, never an error of the run. `what` is how a file is called where there is none.
 
     Raises:
         ConfigError: an input does not exist, nothing was found, or two different inputs hold the same path.
@@ -68,7 +68,7 @@ def collect(inputs: Sequence[str], suffixes: Iterable[str]) -> Collection:
             found.setdefault(os.path.abspath(item.path), item)
     if not found:
         passed = f" ({ignored.count} files with other suffixes passed over)" if ignored.count else ""
-        raise ConfigError(f"{' '.join(inputs) or 'no input'}: expected at least one mesh file, found none{passed}.")
+        raise ConfigError(f"{' '.join(inputs) or 'no input'}: expected at least one {what}, found none{passed}.")
     items = [_checked_name(item) for item in _with_ids(list(found.values()), known)]
     return Collection(tuple(sorted(items, key=lambda item: item.id)), ignored.count)
 

@@ -138,9 +138,10 @@ def compare(out: Path, before: dict[str, Any], job: Job) -> None:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without recipes in recipes, so that a difference is one name and two values."""
     recipe = settings.get("recipe")
     rest = {key: value for key, value in settings.items() if key != "recipe"}
-    return rest | (recipe if isinstance(recipe, dict) else {"recipe": recipe})
+    return rest | (_flat(recipe) if isinstance(recipe, dict) else {} if recipe is None else {"recipe": recipe})
 
 
 def files_made(folder: Path) -> set[Path] | None:

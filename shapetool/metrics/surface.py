@@ -15,7 +15,7 @@ from shapetool.geometry.mesh import Mesh
 from shapetool.metrics.points import Comparison, cosines
 from shapetool.sampling.surface import sample_surface
 
-_ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the largest coordinate: what a point on a face may be off it
+ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the largest coordinate: what a point on a face may be off it
 _MOST = 200_000  # pieces of triangles in the search for the largest distance
 
 
@@ -67,7 +67,7 @@ def from_surface(
     """
     distances, faces, _ = closest_point(mesh, points, threads)
     size = max(float(np.abs(mesh.bounds).max()), float(np.abs(points).max(initial=0.0)))
-    return np.where(distances <= _ROUNDING * size, 0.0, distances), faces
+    return np.where(distances <= ROUNDING * size, 0.0, distances), faces
 
 
 def hausdorff_interval(mesh_a: Mesh, mesh_b: Mesh, tolerance: float | None = None) -> Interval:
@@ -105,7 +105,7 @@ def directed_hausdorff_interval(mesh_a: Mesh, mesh_b: Mesh, tolerance: float | N
     wanted = 1e-4 * diagonal if tolerance is None else tolerance
     if not wanted > 0:
         raise MetricError(f"expected a tolerance above 0, found {wanted:g}. Give a length in the unit of the meshes.")
-    pieces, lower, settled = _not_shared(mesh_a, mesh_b), 0.0, 0.0
+    pieces, lower, settled = not_shared(mesh_a, mesh_b), 0.0, 0.0
     while len(pieces):
         corners, nearest = _corners(pieces, mesh_b)
         lower = max(lower, float(corners.max()))
@@ -115,11 +115,11 @@ def directed_hausdorff_interval(mesh_a: Mesh, mesh_b: Mesh, tolerance: float | N
         if 4 * open_.sum() > _MOST:
             settled = max(settled, float(upper.max()))
             break
-        pieces = _quarters(pieces[open_])
+        pieces = quarters(pieces[open_])
     return Interval(lower, lower, max(lower, settled))
 
 
-def _not_shared(mesh_a: Mesh, mesh_b: Mesh) -> Float[np.ndarray, "K 3 3"]:
+def not_shared(mesh_a: Mesh, mesh_b: Mesh) -> Float[np.ndarray, "K 3 3"]:
     """The triangles of a that are not triangles of b with the same corners: those are at distance 0."""
     a, b = (np.sort(mesh.triangles.reshape(-1, 3, 3).view("f8,f8,f8")[..., 0], axis=1) for mesh in (mesh_a, mesh_b))
     known = set(map(bytes, b))
@@ -143,7 +143,7 @@ def _convex_bound(
         triangles = mesh.triangles[candidate]
         largest = np.max([_to_triangles(pieces[:, corner], triangles) for corner in range(3)], axis=0)
         bounds = np.minimum(bounds, largest)
-    return np.where(bounds <= _ROUNDING * size, 0.0, bounds)
+    return np.where(bounds <= ROUNDING * size, 0.0, bounds)
 
 
 def _to_triangles(points: Float[np.ndarray, "K 3"], triangles: Float[np.ndarray, "K 3 3"]) -> Float[np.ndarray, " K"]:
@@ -161,7 +161,7 @@ def _to_triangles(points: Float[np.ndarray, "K 3"], triangles: Float[np.ndarray,
     return np.where(above, np.minimum(height, beside), beside)
 
 
-def _quarters(pieces: Float[np.ndarray, "K 3 3"]) -> Float[np.ndarray, "Q 3 3"]:
+def quarters(pieces: Float[np.ndarray, "K 3 3"]) -> Float[np.ndarray, "Q 3 3"]:
     """Each piece cut through the middles of its sides."""
     a, b, c = np.moveaxis(pieces, 1, 0)
     ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2

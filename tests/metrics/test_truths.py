@@ -133,6 +133,10 @@ FAULTS = {
         [(solids_of, "hausdorff_interval", lambda *_: Interval(0.05, 0.05, 0.05))],
         {"S1", "S2", "S5", "S11", "S12"},
     ),
+    "bounds of a mean beside it": (
+        [(solids_of, "chamfer_interval", lambda *_: Interval(0.03, 0.0295, 0.0305))],
+        {"S12"},
+    ),
     "IoU of everything": (
         [(solids_of, "iou", lambda *_, **__: Overlap(1, 1, 1, 1, 1, "boolean"))],
         {"S1", "S2", "S3", "S5"},

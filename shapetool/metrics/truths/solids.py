@@ -72,7 +72,7 @@ def _sagitta(ball: Mesh) -> float:
 
 def _spheres() -> list[Truth]:
     """S1: spheres of radius r and r + d about one centre: d everywhere, both ways."""
-    inner, outer, radius, gap = _icosphere(0.5), _icosphere(0.6), 0.5, 0.1
+    inner, outer, radius, gap = _icosphere(0.5, 4), _icosphere(0.6, 4), 0.5, 0.1
     sagitta = 2 * (1 + gap / radius) * _sagitta(inner)  # of both meshes
     found: Callable[[], Comparison] = lambda: _compared(inner, outer)  # noqa: E731 - asked for when a truth is measured
     lengths: dict[str, tuple[float, Callable[[], float], float]] = {

@@ -5,7 +5,8 @@
 
 Both sides are meshes: 100,000 points are drawn on each, distances and normals taken both ways, and 100,000 volume
 points labelled by containment in both, which the script does by Embree. Every contestant is a fresh interpreter with
-one thread a process, and they take turns; the script has as many processes as shapetool has workers. Whatever shapetool
+one thread a process, and they take turns; `script` has as many processes as shapetool has workers, and `loop` is the
+script as it is mostly written, one pair after the other. Whatever shapetool
 measures comes with intervals and floors, and each pair with a row on the disk. Three ways of it: `same` measures what
 the script does, `default` the Hausdorff distance and the exact IoU too, and `--out` writes the report as well.
 
@@ -92,6 +93,7 @@ def rounds(sides: tuple[Path, Path], options: argparse.Namespace, scratch: Path)
         "default": lambda out: ours,
         "--out": lambda out: [*ours, "--out", str(out)],
         "script": lambda out: [*hidden, str(PEER), workers, str(out), *pairs],
+        "loop": lambda out: [*hidden, str(PEER), "1", str(out), *pairs],
         "imports": lambda out: ["-c", "import shapetool.pipelines.evaluate"],
         "script's imports": lambda out: ["-c", "import numpy, trimesh, pykdtree.kdtree"],
     }
@@ -126,10 +128,11 @@ def main() -> None:
     for name, seconds in medians.items():
         print(f"  {name:<18}{seconds:9.2f} s")
     for name in ("same", "default", "--out"):
-        net = (medians["script"] - medians["script's imports"]) / (medians[name] - medians["imports"])
-        print(
-            f"  script / {name:<9}{medians['script'] / medians[name]:9.2f} x, {net:.2f} x without the imports of both"
-        )
+        for peer in ("script", "loop"):
+            net = (medians[peer] - medians["script's imports"]) / (medians[name] - medians["imports"])
+            print(
+                f"  {peer} / {name:<9}{medians[peer] / medians[name]:9.2f} x, {net:.2f} x without the imports of both"
+            )
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         versions = {name: version(name) for name in ("trimesh", "pykdtree", "embreex", "numpy", "torch")}

@@ -12,6 +12,7 @@
 #include "build.hpp"
 #include "emd.hpp"
 #include "parallel.hpp"
+#include "points.hpp"
 #include "query.hpp"
 #include "sampling.hpp"
 #include "voxels.hpp"
@@ -295,6 +296,32 @@ nb::tuple transported(Points a, Amounts supply, Points b, Amounts demand, bool s
     return nb::make_tuple(copied(plan.rows), copied(plan.columns), copied(plan.amounts), copied(plan.u), copied(plan.v));
 }
 
+class Cloud {
+  public:
+    Cloud(Points points, int threads) : tree_(checked(points), points.shape(0), thread_count(threads)) {}
+    nb::tuple nearest(Points queries, int count, int threads) const {
+        if (count < 1 || count > kMostNeighbours || size_t(count) > tree_.size())
+            throw std::invalid_argument("expected to be asked for 1 to 16 neighbours, and no more than there are points");
+        if (queries.shape(0) > size_t(INT32_MAX)) throw std::invalid_argument("expected fewer than 2^31 points");
+        size_t rows = queries.shape(0), columns = size_t(count);
+        Result<double> squared(rows * columns);
+        Result<int64_t> index(rows * columns);
+        {
+            nb::gil_scoped_release release;
+            tree_.nearest(queries.data(), rows, count, thread_count(threads), squared.data, index.data);
+        }
+        return nb::make_tuple(squared.array(rows, columns), index.array(rows, columns));
+    }
+
+  private:
+    static const double *checked(const Points &points) {
+        if (points.shape(0) == 0 || points.shape(0) > size_t(INT32_MAX) - 8)
+            throw std::invalid_argument("expected 1 to 2^31 points");
+        return points.data();
+    }
+    PointTree tree_;
+};
+
 }  // namespace
 
 NB_MODULE(_kernel, m) {
@@ -307,6 +334,9 @@ NB_MODULE(_kernel, m) {
     m.def("add_noise", &noise, nb::arg("base"), nb::arg("std"), nb::arg("seed"), nb::arg("points"));
     m.def("transport", &transported, nb::arg("a"), nb::arg("supply"), nb::arg("b"), nb::arg("demand"), nb::arg("squared") = false,
           nb::arg("rtol") = 0.0, nb::arg("threads") = 0);
+    nb::class_<Cloud>(m, "Cloud")
+        .def(nb::init<Points, int>(), nb::arg("points"), nb::arg("threads") = 0)
+        .def("nearest", &Cloud::nearest, nb::arg("points"), nb::arg("count") = 1, nb::arg("threads") = 0);
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)

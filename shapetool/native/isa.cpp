@@ -4,6 +4,7 @@
 
 #include "emd.hpp"
 #include "overlap.hpp"
+#include "points.hpp"
 #include "scene.hpp"
 #include "simd.hpp"
 #include "triangle.hpp"
@@ -20,12 +21,14 @@ namespace {
 #include "columns.inc"
 #include "emd.inc"
 #include "intersections.inc"
+#include "nearest.inc"
 #include "rays.inc"
 #include "winding.inc"
 }  // namespace
 
 extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
 const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, cluster_closest, winding, settle, told, careful,
-                                           exact, first_hits, count_hits, all_hits, column_keys, cross_rows, intersections, block_costs};
+                                           exact, first_hits, count_hits, all_hits, column_keys, cross_rows, intersections, block_costs,
+                                           nearest_points};
 
 }  // namespace shapetool

@@ -8,6 +8,8 @@
 #include <new>
 #include <vector>
 
+#include "points.hpp"
+
 namespace shapetool {
 
 constexpr int kWide = 8;              // children of a node, triangles of a leaf, queries of a packet
@@ -252,6 +254,9 @@ struct Functions {
     // What a block of columns costs one point at their prices; see emd.inc.
     double (*block_costs)(const double *x, const double *y, const double *z, const double *v, const double *point, bool squared,
                           double *costs, double *highest);
+    // The rows of `squared` and `index` of the queries that order[begin..end) names, of `wanted` nearest points each.
+    void (*nearest_points)(const TreeView &, const double *queries, const uint32_t *order, size_t begin, size_t end, int wanted,
+                           double *squared, int64_t *index);
 };
 
 const Functions &functions();              // the best the machine can run

@@ -24,7 +24,6 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.sampling.seed",
     ),
     "eval": (
-        "pykdtree.kdtree",
         "shapetool.data.shards",
         "shapetool.pipelines.eval_pair",
         "shapetool.pipelines.evaluate",

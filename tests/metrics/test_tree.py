@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pykdtree.kdtree import KDTree
 
 from shapetool.metrics.tree import Tree
 
@@ -96,3 +97,36 @@ def test_a_process_forked_after_a_tree_was_asked_by_many_threads_gets_its_answer
         [sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("far", [0.0, 1e6])
+def test_the_distances_are_those_of_pykdtree(count, far):
+    rng = np.random.default_rng(7)
+    others = rng.standard_normal((5000, 3)) * [1, 1, 0.01] + far
+    points = rng.standard_normal((3000, 3)) * [1, 1, 0.01] + far
+    squared, index = Tree(others).nearest(points, count)
+    peer_squared, peer_index = KDTree(others).query(points, k=count, sqr_dists=True)
+    assert np.array_equal(squared, peer_squared.reshape(-1, count))
+    assert (index == peer_index.reshape(-1, count)).mean() > 0.999  # pykdtree names any of equals
+
+
+def test_of_equals_the_first_is_named():
+    others = np.array([[2.0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    squared, index = Tree(others).nearest(np.zeros((1, 3)), 5)
+    assert index.tolist() == [[1, 2, 3, 4, 0]]
+    assert squared.tolist() == [[1, 1, 1, 1, 4]]
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])
+def test_numbers_of_any_size_are_measured(scale):
+    rng = np.random.default_rng(8)
+    points, others = rng.random((100, 3)) * scale, rng.random((90, 3)) * scale
+    pairs = (((points[:, None] - others) / scale) ** 2).sum(axis=2)
+    assert np.array_equal(Tree(others).nearest(points)[1][:, 0], pairs.argmin(axis=1))
+
+
+@pytest.mark.parametrize("count", [0, 4, 17])
+def test_more_neighbours_than_there_are_points_are_refused(count):
+    with pytest.raises(ValueError, match="neighbours"):
+        Tree(np.zeros((3, 3))).nearest(np.zeros((1, 3)), count)

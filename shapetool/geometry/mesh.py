@@ -47,15 +47,19 @@ class Mesh:
     @cached_property
     def face_areas(self) -> Float[np.ndarray, "F"]:
         """The area of each face."""
-        cross, exponents = scaled_cross(self.triangles)
-        return np.ldexp(0.5 * np.linalg.norm(cross, axis=1), 2 * exponents)
+        cross, exponents = self._cross
+        return np.ldexp(0.5 * _lengths(cross), 2 * exponents)
 
     @cached_property
     def face_normals(self) -> Float[np.ndarray, "F 3"]:
         """The unit normal of each face as it is wound; the zero vector for a face of zero area."""
-        cross, _ = scaled_cross(self.triangles)
-        length = np.linalg.norm(cross, axis=1, keepdims=True)
+        cross, _ = self._cross
+        length = _lengths(cross)[:, None]
         return np.divide(cross, length, out=np.zeros_like(cross), where=length > 0)
+
+    @cached_property
+    def _cross(self) -> tuple[Float[np.ndarray, "F 3"], Int[np.ndarray, "F"]]:
+        return scaled_cross(self.triangles)
 
     @cached_property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
@@ -120,10 +124,18 @@ def scaled_cross(triangles: Float[np.ndarray, "F 3 3"]) -> tuple[Float[np.ndarra
 
     Scaling by a power of two is exact, so that squares of very large or small triangles neither overflow nor vanish.
     """
-    edges = triangles[:, 1:] - triangles[:, :1]
-    _, exponents = np.frexp(np.abs(edges).max(axis=(1, 2), initial=0.0))
-    edges = np.ldexp(edges, -exponents[:, None, None])
-    return np.cross(edges[:, 0], edges[:, 1]), exponents.astype(np.int64)
+    corner = triangles[:, 0]
+    one, other = ((triangles[:, k] - corner).T.copy() for k in (1, 2))  # axis by axis, which is three times as fast
+    _, exponents = np.frexp(np.maximum.reduce([*np.abs(one), *np.abs(other)]))
+    one, other = np.ldexp(one, -exponents), np.ldexp(other, -exponents)
+    turned = [one[k - 2] * other[k - 1] - one[k - 1] * other[k - 2] for k in range(3)]
+    return np.stack(turned, axis=1), exponents.astype(np.int64)
+
+
+def _lengths(vectors: Float[np.ndarray, "F 3"]) -> Float[np.ndarray, " F"]:
+    x, y, z = vectors.T
+    length: np.ndarray = np.sqrt(x**2 + y**2 + z**2)
+    return length
 
 
 def signed_volume(triangles: Float[np.ndarray, "F 3 3"], centre: Float[np.ndarray, "3"]) -> float:

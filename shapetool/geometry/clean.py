@@ -3,18 +3,21 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer, UInt64
 
 from shapetool.errors import MeshError
 from shapetool.geometry.mesh import check_finite, check_indices, scaled_cross, signed_volume
 from shapetool.geometry.readers.raw import RawMesh
 from shapetool.geometry.wording import plural
+from shapetool.native._kernel import clearly_has_area, clearly_outward
 
 # Below this share of |volume| to area**1.5 the sign of the volume is rounding.
 _CLEAR_VOLUME = 1e-9
 
 # A face whose height is below a few units in the last place of its coordinates has area by rounding only.
 _ROUNDING = 4 * 2.0**-52
+
+_CORNER_BITS = 21  # three times as many fit an int64
 
 # An open mesh is flipped only when it nearly closes (few open edges, area vectors that nearly cancel), is consistently
 # wound, and most of it faces its own middle. Loose triangles, sheets and terrain fail the first three.
@@ -59,16 +62,32 @@ def merge_positions(
     Zero and minus zero are one position.
     """
     vertices = vertices + 0.0  # turns -0.0 into 0.0
-    first, inverse = _unique_rows(vertices)
+    keys = _row_keys(vertices)
+    if _all_differ(keys):
+        return vertices, faces.astype(np.int64), 0
+    first, inverse = _unique_rows(vertices, keys)
     return vertices[first], inverse[faces], len(vertices) - len(first)
 
 
-def _unique_rows(rows: Float[np.ndarray, "V 3"]) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "V"]]:
-    """The first index of each distinct row in rising order, and for each row the number of its distinct row."""
+def _row_keys(rows: Float[np.ndarray, "V 3"]) -> UInt64[np.ndarray, "V"]:
+    """A number for each row: equal for equal rows, and hardly ever for others."""
     keys = np.zeros(len(rows), np.uint64)
     with np.errstate(over="ignore"):
         for column in np.ascontiguousarray(rows).view(np.uint64).T:
             keys = _mix(keys ^ column)
+    return keys
+
+
+def _all_differ(keys: Integer[np.ndarray, "N"]) -> bool:
+    """Whether no number stands there twice; sorting alone is much faster than finding out which."""
+    ordered = np.sort(keys)
+    return not (ordered[1:] == ordered[:-1]).any()
+
+
+def _unique_rows(
+    rows: Float[np.ndarray, "V 3"], keys: UInt64[np.ndarray, "V"]
+) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "V"]]:
+    """The first index of each distinct row in rising order, and for each row the number of its distinct row."""
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     if not np.array_equal(rows[first][inverse], rows):  # two positions share a key: sort the rows themselves
         _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
@@ -105,6 +124,8 @@ def _drop_collapsed(faces: Int[np.ndarray, "F 3"], warnings: list[str]) -> Int[n
 
 def _drop_duplicates(faces: Int[np.ndarray, "F 3"], warnings: list[str]) -> Int[np.ndarray, "G 3"]:
     """The faces without repetitions in the same winding; one in the opposite winding is kept and counted."""
+    if _no_corners_twice(faces):
+        return faces
     corners = np.sort(faces, axis=1)
     # An even permutation of the sorted corners, seen from which corner comes behind the lowest.
     lowest = faces.argmin(axis=1)
@@ -122,6 +143,15 @@ def _drop_duplicates(faces: Int[np.ndarray, "F 3"], warnings: list[str]) -> Int[
     keep = np.ones(len(faces), bool)
     keep[order[repeated]] = False  # lexsort is stable, so the first of each group stays
     return _without(faces, keep, "duplicate face", "duplicate faces", warnings)
+
+
+def _no_corners_twice(faces: Int[np.ndarray, "F 3"]) -> bool:
+    """Whether no two faces have the same three corners; no, too, when their numbers do not fit one of 64 bits."""
+    a, b, c = faces.T
+    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+    if high.max() >= 1 << _CORNER_BITS:
+        return False
+    return _all_differ(low << 2 * _CORNER_BITS | (a + b + c - low - high) << _CORNER_BITS | high)
 
 
 def _without(
@@ -148,6 +178,8 @@ def _drop_zero_area(
     Raises:
         MeshError: when no face has area, or none that a float64 can hold in units of the longest edge.
     """
+    if clearly_has_area(vertices, faces, _ROUNDING):
+        return faces
     triangles = vertices[faces]
     cross, exponents = scaled_cross(triangles)
     sizes = np.linalg.norm(cross, axis=1)
@@ -207,7 +239,8 @@ def _turn_outward(
     A surface whose edges are all walked equally often both ways has a volume that does not depend on the origin; it is
     inside out when that volume is negative. Any other is turned only when it is clearly so, as the limits above say.
     """
-    edges = count_edges(faces)
+    if clearly_outward(vertices, faces):
+        return faces
     triangles = vertices[faces]
     _, exponent = np.frexp(np.abs(triangles - triangles[0, 0]).max())
     triangles = np.ldexp(triangles - triangles[0, 0], -int(exponent))  # exact, and no power overflows
@@ -220,6 +253,7 @@ def _turn_outward(
     volume = signed_volume(triangles, middle)
     if volume >= -_CLEAR_VOLUME * area**1.5:
         return faces
+    edges = count_edges(faces)
     if not edges.boundary:
         warnings.append("inside out: flipped")
         return np.ascontiguousarray(faces[:, ::-1])

@@ -15,6 +15,8 @@ def triangulate(
     corners becomes n - 2 triangles, and each of its edges is the edge of one of them, so that neighbours stay joined.
     Polygons with fewer than three corners are left out and counted.
     """
+    if (sizes == 3).all():
+        return corners.reshape(-1, 3).astype(np.int64), []
     warnings: list[str] = []
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     short = int((sizes < 3).sum())

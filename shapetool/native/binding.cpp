@@ -14,6 +14,7 @@
 #include "parallel.hpp"
 #include "points.hpp"
 #include "query.hpp"
+#include "reading.hpp"
 #include "sampling.hpp"
 #include "voxels.hpp"
 
@@ -337,6 +338,7 @@ NB_MODULE(_kernel, m) {
     nb::class_<Cloud>(m, "Cloud")
         .def(nb::init<Points, int>(), nb::arg("points"), nb::arg("threads") = 0)
         .def("nearest", &Cloud::nearest, nb::arg("points"), nb::arg("count") = 1, nb::arg("threads") = 0);
+    bind_reading(m);
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)
         .def("closest", &Kernel::closest, nb::arg("points"), nb::arg("threads") = 0)

@@ -9,8 +9,14 @@ from jaxtyping import Float, Int
 from shapetool.errors import MeshError
 from shapetool.geometry.readers.raw import RawMesh, floats, integers, raw_from_polygons, table
 from shapetool.geometry.wording import plural
+from shapetool.native._kernel import read_coordinates, read_polygons
 
 _HEADER = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF(?![A-Za-z])")
+_EMPTY_LINES = rb"(?:[ \t]*(?:#[^\r\n]*)?[\r\n])*+"
+_PLAIN_HEADER = re.compile(
+    rb"(?:\xef\xbb\xbf)?%b[ \t]*(?:ST)?C?N?OFF%b[ \t]*(\d{1,15})[ \t]+(\d{1,15})(?![^ \t\r\n#])[^\r\n]*"
+    % (_EMPTY_LINES, _EMPTY_LINES)
+)
 _SHORTEST_VERTEX, _SHORTEST_FACE = len(b"0 0 0\n"), len(b"0\n")
 
 
@@ -19,6 +25,32 @@ def read_off(data: bytes) -> RawMesh:
 
     Raises:
         MeshError: when the header is no OFF header or promises more than the file holds, or a line is wrong.
+    """
+    return _read_plain(data) or _read_lines(data)
+
+
+def _read_plain(data: bytes) -> RawMesh | None:
+    """The mesh of a file as nearly all are, one vertex or face a line and nothing behind them; None for any other.
+
+    Any doubt ends in None, so that the reading by lines alone decides about errors.
+    """
+    header = _PLAIN_HEADER.match(data)
+    n_vertices, n_faces = map(int, header.groups()) if header else (0, 0)
+    if header is None or not n_vertices or not n_faces or _too_many(n_vertices, n_faces, len(data)):
+        return None
+    found = read_coordinates(data, header.end(), n_vertices)
+    polygons = read_polygons(data, found[1], n_faces) if found else None
+    if found is None or polygons is None:
+        return None
+    corners, sizes = (indices.view(np.int64) for indices in polygons)
+    return raw_from_polygons(found[0], corners, sizes, [])
+
+
+def _read_lines(data: bytes) -> RawMesh:
+    """The mesh of any OFF file.
+
+    Raises:
+        MeshError: as `read_off` says.
     """
     lines = _lines(data)
     n_vertices, n_faces, lines = _counts(lines, len(data))
@@ -91,12 +123,17 @@ def _counts(lines: list[bytes], size: int) -> tuple[int, int, list[bytes]]:
     except ValueError:
         found = lines[0][:40].decode("utf-8", "backslashreplace") if lines else "nothing"
         raise MeshError(f"expected the numbers of vertices and faces behind OFF, found {found!r}.") from None
-    if n_vertices < 0 or n_faces < 0 or n_vertices * _SHORTEST_VERTEX + n_faces * _SHORTEST_FACE > size + 1:
+    if n_vertices < 0 or n_faces < 0 or _too_many(n_vertices, n_faces, size):
         raise MeshError(
             f"the header promises {n_vertices} vertices and {n_faces} faces, which {plural(size, 'byte')} cannot hold. "
             "The file is damaged or cut off; copy or export it again."
         )
     return n_vertices, n_faces, lines[1:]
+
+
+def _too_many(n_vertices: int, n_faces: int, size: int) -> bool:
+    """Whether a file of that size cannot hold as many vertices and faces."""
+    return n_vertices * _SHORTEST_VERTEX + n_faces * _SHORTEST_FACE > size + 1
 
 
 def _vertices(lines: list[bytes]) -> Float[np.ndarray, "V 3"]:

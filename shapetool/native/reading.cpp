@@ -2,10 +2,10 @@
 #include "reading.hpp"
 
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/tuple.h>
 
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 
 #include "soundness.hpp"
 #include "text.hpp"
@@ -20,8 +20,8 @@ using Faces = nb::ndarray<const int64_t, nb::shape<-1, 3>, nb::c_contig, nb::dev
 
 template <class T>
 nb::ndarray<nb::numpy, T> given(std::unique_ptr<T[]> values, std::initializer_list<size_t> shape) {
+    nb::capsule owner(values.get(), [](void *p) noexcept { delete[] static_cast<T *>(p); });
     T *data = values.release();
-    nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<T *>(p); });
     return nb::ndarray<nb::numpy, T>(data, shape, owner);
 }
 

@@ -7,9 +7,10 @@
 namespace shapetool {
 namespace {
 
-constexpr int kDigits = 19;   // as many always fit 64 bits
-constexpr int kPowers = 27;   // 5^27 is the last below 2^64
-constexpr int kExact = 22;    // 10^22 is the last power of ten that a double holds
+constexpr int kDigits = 19;       // as many always fit 64 bits
+constexpr int kWholeDigits = 18;  // as many fit with a sign
+constexpr int kPowers = 27;       // 5^27 is the last below 2^64
+constexpr int kExact = 22;        // 10^22 is the last power of ten that a double holds
 constexpr int64_t kFar = 100000;  // an exponent from here on is for the hard way, whatever the digits are
 
 constexpr std::array<uint64_t, kPowers + 1> powers_of_five() {
@@ -98,8 +99,8 @@ bool Reader::done() { return !next_row(); }
 bool Reader::whole(int64_t &out) {
     leave_blanks();
     const char *begin = at;
-    for (out = 0; at != end && is_digit(*at) && at - begin < kDigits; ++at) out = 10 * out + (*at - '0');
-    return at != begin && at - begin < kDigits && (at == end || is_blank(*at) || ends_row(*at));
+    for (out = 0; at != end && is_digit(*at) && at - begin < kWholeDigits; ++at) out = 10 * out + (*at - '0');
+    return at != begin && (at == end || is_blank(*at) || ends_row(*at));
 }
 
 bool Reader::number(Hard hard, double &out) {

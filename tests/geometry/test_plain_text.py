@@ -49,6 +49,16 @@ def half_ways(rng: np.random.Generator, count: int) -> Iterator[str]:
             yield f"{text[:-k]}.{text[-k:]}"
 
 
+def beside_half_ways(rng: np.random.Generator, count: int) -> Iterator[str]:
+    """The numbers of 19 digits next to the middle of two doubles, for each power of ten that is divided by."""
+    for power in range(1, 28):
+        for digits in rng.integers(10**18, 9 * 10**18, count).tolist():
+            value = digits / 10**power
+            middle = (Fraction(value) + Fraction(float(np.nextafter(value, np.inf)))) / 2
+            below = int(middle * 10**power)
+            yield from (f"{below}e-{power}", f"{below + 1}e-{power}")
+
+
 def read(words: list[str]) -> np.ndarray:
     words = words + ["0"] * (-len(words) % 3)
     text = "".join(" ".join(words[i : i + 3]) + "\n" for i in range(0, len(words), 3)).encode()
@@ -70,7 +80,7 @@ def outcome(read_one: Callable[[bytes], RawMesh | None], data: bytes) -> tuple[o
 def test_every_number_is_the_one_that_python_reads() -> None:
     rng = np.random.default_rng(20)
     words = [sign + word for word in HARD for sign in ("", "-") if not (sign and word[0] in "+-")]
-    words += [*random_words(rng, 6000), *half_ways(rng, 2000)]
+    words += [*random_words(rng, 6000), *half_ways(rng, 2000), *beside_half_ways(rng, 800)]
     found, expected = read(words), np.array([float(word) for word in words])
     wrong = [word for word, a, b in zip(words, found, expected, strict=False) if a.tobytes() != b.tobytes()]
     assert wrong == []
@@ -97,6 +107,9 @@ def test_what_is_no_plain_number_is_left_to_the_slow_way(word: str) -> None:
 @pytest.mark.parametrize("word", ["-1", "+1", "1.0", "1e0", "1234567890123456789"])
 def test_an_index_is_digits_alone(word: str) -> None:
     assert read_polygons(f"1 {word}\n".encode(), 0, 1) is None
+    largest = read_polygons(b"2 999999999999999999 000000000000000012\n", 0, 1)
+    assert largest is not None
+    assert largest[0].tolist() == [10**18 - 1, 12]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", " # said\n", "\t\n\n \v\f\n# only said\n\n"])

@@ -25,6 +25,13 @@ nb::ndarray<nb::numpy, T> given(std::unique_ptr<T[]> values, std::initializer_li
     return nb::ndarray<nb::numpy, T>(data, shape, owner);
 }
 
+template <class T>
+nb::ndarray<nb::numpy, T> given(const std::vector<T> &values) {
+    std::unique_ptr<T[]> copy(new T[values.size() + 1]);
+    std::copy(values.begin(), values.end(), copy.get());
+    return given(std::move(copy), {values.size()});
+}
+
 // Python's own reading of a float, which rounds right in any locale; the word has the form of a number.
 double as_python(const std::string &word) {
     double value = PyOS_string_to_double(word.c_str(), nullptr, nullptr);
@@ -55,9 +62,15 @@ nb::object polygons(nb::bytes text, size_t at, size_t rows) {
     std::unique_ptr<int64_t[]> sizes(new int64_t[rows + 1]);
     corners.reserve(3 * rows);
     if (!reader.polygons(rows, corners, sizes.get()) || !reader.done()) return nb::none();
-    std::unique_ptr<int64_t[]> flat(new int64_t[corners.size() + 1]);
-    std::copy(corners.begin(), corners.end(), flat.get());
-    return nb::make_tuple(given(std::move(flat), {corners.size()}), given(std::move(sizes), {rows}));
+    return nb::make_tuple(given(corners), given(std::move(sizes), {rows}));
+}
+
+nb::object statements(nb::bytes text) {
+    Reader reader = opened(text, 0);
+    std::vector<double> vertices;
+    std::vector<int64_t> corners, sizes;
+    if (!reader.statements(as_python, vertices, corners, sizes)) return nb::none();
+    return nb::make_tuple(given(vertices), given(corners), given(sizes));
 }
 
 void check_faces(const Vertices &vertices, const Faces &faces) {
@@ -83,6 +96,7 @@ bool outward(Vertices vertices, Faces faces) {
 void bind_reading(nb::module_ &m) {
     m.def("read_coordinates", &coordinates, nb::arg("text"), nb::arg("at"), nb::arg("rows"));
     m.def("read_polygons", &polygons, nb::arg("text"), nb::arg("at"), nb::arg("rows"));
+    m.def("read_statements", &statements, nb::arg("text"));
     m.def("clearly_has_area", &has_area, nb::arg("vertices"), nb::arg("faces"), nb::arg("share"));
     m.def("clearly_outward", &outward, nb::arg("vertices"), nb::arg("faces"));
 }

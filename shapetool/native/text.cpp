@@ -1,8 +1,11 @@
 #include "text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cfloat>
 #include <cstring>
+#include <iterator>
+#include <string_view>
 
 namespace shapetool {
 namespace {
@@ -23,6 +26,9 @@ constexpr std::array<uint64_t, kPowers + 1> powers_of_five() {
 constexpr std::array<uint64_t, kPowers + 1> kFive = powers_of_five();
 constexpr double kTen[kExact + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+// What says nothing about where the surface of an OBJ is.
+constexpr std::string_view kPassed[] = {"vn", "vt", "g", "o", "s", "usemtl", "mtllib"};
 
 bool is_digit(char c) { return unsigned(c) - unsigned('0') < 10; }
 bool ends_row(char c) { return c == '\n' || c == '\r' || c == '#'; }
@@ -83,6 +89,10 @@ void Reader::leave_row() {
     while (at != end && *at != '\n' && *at != '\r') ++at;
 }
 
+void Reader::leave_word() {
+    while (at != end && !is_blank(*at) && !ends_row(*at)) ++at;
+}
+
 // Goes to the first word of the next row that has one; false at the end.
 bool Reader::next_row() {
     for (; at != end; ++at) {
@@ -96,10 +106,11 @@ bool Reader::next_row() {
 
 bool Reader::done() { return !next_row(); }
 
-bool Reader::whole(int64_t &out) {
+bool Reader::whole(int64_t &out, bool slashes) {
     leave_blanks();
     const char *begin = at;
     for (out = 0; at != end && is_digit(*at) && at - begin < kWholeDigits; ++at) out = 10 * out + (*at - '0');
+    if (slashes && at != begin && at != end && *at == '/') leave_word();
     return at != begin && (at == end || is_blank(*at) || ends_row(*at));
 }
 
@@ -163,6 +174,37 @@ bool Reader::polygons(size_t rows, std::vector<int64_t> &corners, int64_t *sizes
         for (int64_t i = 0; i < sizes[row]; ++i) {
             if (!whole(corner)) return false;
             corners.push_back(corner);
+        }
+        leave_row();
+    }
+    return true;
+}
+
+bool Reader::indices(std::vector<int64_t> &corners, int64_t &size) {
+    for (size = 0;; ++size) {
+        int64_t corner;
+        leave_blanks();
+        if (at == end || ends_row(*at)) return true;
+        if (!whole(corner, true)) return false;
+        corners.push_back(corner);
+    }
+}
+
+bool Reader::statements(Hard hard, std::vector<double> &vertices, std::vector<int64_t> &corners, std::vector<int64_t> &sizes) {
+    while (next_row()) {
+        const char *begin = at;
+        leave_word();
+        std::string_view word(begin, size_t(at - begin));
+        if (word == "v") {
+            for (int i = 0; i < 3; ++i) {
+                vertices.push_back(0);
+                if (!number(hard, vertices.back())) return false;
+            }
+        } else if (word == "f") {
+            sizes.push_back(0);
+            if (!indices(corners, sizes.back())) return false;
+        } else if (std::find(std::begin(kPassed), std::end(kPassed), word) == std::end(kPassed)) {
+            return false;
         }
         leave_row();
     }

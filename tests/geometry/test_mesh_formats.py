@@ -53,17 +53,6 @@ def test_an_obj_face_with_two_corners_is_left_out_and_counted(tmp_path: Path) ->
     assert mesh.warnings == ("1 face with fewer than three corners left out",)
 
 
-def test_both_ways_of_reading_an_obj_agree() -> None:
-    from shapetool.geometry.readers import obj
-
-    lines = obj_text().replace("f 1 ", "f 1/7/2 ").encode().splitlines()
-    quick = obj._read_uniform(lines)
-    slow = obj._read_line_by_line(lines)
-    assert quick is not None
-    np.testing.assert_array_equal(quick.vertices, slow.vertices)
-    np.testing.assert_array_equal(quick.faces, slow.faces)
-
-
 def test_an_off_file_may_break_its_lines_anywhere(tmp_path: Path) -> None:
     words = off_text(faces=CUBE_QUADS).split("\n", 1)[1].split()
     broken = "OFF # comment\n" + "\n".join(" ".join(words[i : i + 7]) for i in range(0, len(words), 7))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from shapetool.errors import MeshError
-from shapetool.geometry.readers import off
+from shapetool.geometry.readers import obj, off
 from shapetool.geometry.readers.raw import RawMesh
-from shapetool.native._kernel import read_coordinates, read_polygons
-from tests.geometry.mesh_files import off_text
+from shapetool.native._kernel import read_coordinates, read_polygons, read_statements
+from tests.geometry.mesh_files import obj_text, off_text
 from tests.geometry.test_mesh_fuzz import damaged
 
 # Rounding at its limits: half-way cases, one digit above and below them, subnormals, overflow, zeros, other spellings.
@@ -71,7 +71,8 @@ def read(words: list[str]) -> np.ndarray:
 def outcome(read_one: Callable[[bytes], RawMesh | None], data: bytes) -> tuple[object, ...] | str | None:
     """What can be compared of the mesh, the refusal, or None when there is no answer."""
     try:
-        raw = read_one(data)
+        with np.errstate(invalid="ignore"):  # an infinite corner of a quadrangle
+            raw = read_one(data)
     except MeshError as error:
         return str(error)
     return raw and (raw.vertices.tobytes(), raw.faces.tolist(), raw.warnings)
@@ -162,5 +163,52 @@ def test_a_damaged_off_file_never_reads_differently_the_quick_way() -> None:
         data = damaged(text, rng)
         quick = outcome(off._read_plain, data)
         assert quick is None or quick == outcome(off._read_lines, data)
+        meshes += isinstance(quick, tuple)
+    assert meshes > 100
+
+
+def obj_by_lines(data: bytes) -> RawMesh:
+    return obj._read_line_by_line(obj._lines(data))
+
+
+ODD_OBJ = "# by hand\r\nmtllib a b.mtl\no x\n\ng f\ns 1\nvn 0 0 1\nvt 0 v\n usemtl f 1 2 3\n" + obj_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        obj_text(),
+        "\ufeff" + ODD_OBJ.replace("f 1 ", "\tf\t01/7/2 "),
+        ODD_OBJ.replace("\n", "\r").replace("f ", "f 1//1 2/ ") + "f\nf 1 # 2 3",
+        obj_text().replace("\nv", " 1.0 # weight\nv"),
+    ],
+)
+def test_the_usual_obj_file_is_read_the_quick_way_and_the_same(text: str) -> None:
+    quick = outcome(obj._read_plain, text.encode())
+    assert isinstance(quick, tuple)
+    assert quick == outcome(obj_by_lines, text.encode())
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["f -1 -2 -3", "f 1 2 /3", "f 1 2 3.0", "f 0 1 2", "f 1 2 999", "v 1 2", "v 1 2 x", "fo 1 2 3", "l 1 2", "x", "\\"],
+)
+def test_an_obj_with_anything_else_is_read_line_by_line(row: str) -> None:
+    assert obj._read_plain(f"{obj_text()}{row}\n".encode()) is None
+
+
+def test_an_obj_without_a_vertex_or_a_face_is_read_line_by_line() -> None:
+    assert read_statements(b"# nothing\n") is not None
+    assert obj._read_plain(b"v 0 0 0\n") is None
+    assert obj._read_plain(b"f 1 2 3\n") is None
+
+
+def test_a_damaged_obj_file_never_reads_differently_the_quick_way() -> None:
+    rng, meshes = np.random.default_rng(5), 0
+    text = obj_text().replace("\n", " # a comment\n").replace("f 1 ", "f 1/7/2 ").encode()
+    for _ in range(1500):
+        data = damaged(text, rng)
+        quick = outcome(obj._read_plain, data)
+        assert quick is None or quick == outcome(obj_by_lines, data)
         meshes += isinstance(quick, tuple)
     assert meshes > 100

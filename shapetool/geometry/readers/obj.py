@@ -6,15 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shapetool.errors import MeshError
-from shapetool.geometry.readers.raw import RawMesh, floats, integers, raw_from_polygons, table
+from shapetool.geometry.readers.raw import RawMesh, floats, integers, raw_from_polygons
 from shapetool.geometry.wording import plural
+from shapetool.native._kernel import read_statements
 
 # Statements that say nothing about where the surface is.
 _IGNORED = frozenset(
     b"vt vn g o s usemtl mtllib usemap maplib lod bevel c_interp d_interp shadow_obj trace_obj mg call csh".split()
 )
 _VERTEX_AND_FACE = frozenset((b"v", b"f", b"fo"))
-_PASSED_FAST = (b"v ", b"f ", b"vn ", b"vt ")
 _CURVES_AND_POINTS = frozenset((b"l", b"p"))
 _FREE_FORM = frozenset(b"vp cstype deg bmat step curv curv2 surf parm trim hole scrv sp end con ctech stech".split())
 
@@ -25,47 +25,28 @@ def read_obj(data: bytes) -> RawMesh:
     Raises:
         MeshError: for a vertex without three numbers, an index of 0, no number, or beyond the vertices; with the line.
     """
-    lines = _lines(data)
-    return _read_uniform(lines) or _read_line_by_line(lines)
+    return _read_plain(data) or _read_line_by_line(_lines(data))
 
 
-def _read_uniform(lines: list[bytes]) -> RawMesh | None:
-    """The mesh when all vertex lines look alike, all face lines look alike and no index counts back; None otherwise.
+def _read_plain(data: bytes) -> RawMesh | None:
+    """The mesh of a file of vertices, faces and what is passed over, as nearly all are; None for any other.
 
     Any doubt ends in None, so that the reading line by line alone decides about errors.
     """
-    vertex_lines = [line for line in lines if line.startswith(b"v ")]
-    face_lines = [line for line in lines if line.startswith(b"f ")]
-    others = [row for line in lines if not line.startswith(_PASSED_FAST) and (row := line.split())]
-    counts = _count_others(others)
-    vertex_columns, face_columns = table(vertex_lines), table(face_lines)
-    if counts is None or vertex_columns is None or face_columns is None:
+    found = None if b"\\" in data else read_statements(data.removeprefix(b"\xef\xbb\xbf"))
+    if found is None:
         return None
-    if len(vertex_columns) < 4 or len(face_columns) < 4:
+    vertices, corners, sizes = found[0].reshape(-1, 3), found[1].view(np.int64) - 1, found[2].view(np.int64)
+    if not len(corners) or corners.min() < 0 or corners.max() >= len(vertices):
         return None
-    try:
-        vertices = np.array([list(map(float, column)) for column in vertex_columns[1:4]], np.float64).T
-        faces = np.array([list(map(int, _first_parts(column))) for column in face_columns[1:]], np.int64).T - 1
-    except (ValueError, OverflowError):
-        return None
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        return None
-    sizes = np.full(len(faces), faces.shape[1], np.int64)
-    return raw_from_polygons(np.ascontiguousarray(vertices), faces.reshape(-1), sizes, _left_out(*counts))
+    return raw_from_polygons(vertices, corners, sizes, [])
 
 
-def _first_parts(words: list[bytes]) -> list[bytes]:
-    """What stands before the first slash of each word."""
-    return [word.partition(b"/")[0] for word in words] if b"/" in words[0] or b"/" in words[-1] else words
-
-
-def _count_others(rows: list[list[bytes]]) -> tuple[int, int, int] | None:
-    """How many lines draw curves, free-form surfaces, or are no statement; None when one is a vertex or a face."""
+def _count_others(rows: list[list[bytes]]) -> tuple[int, int, int]:
+    """How many lines draw curves, free-form surfaces, or are no statement."""
     curves = free_form = unknown = 0
     for row in rows:
         key = row[0]
-        if key in _VERTEX_AND_FACE:
-            return None
         if key in _CURVES_AND_POINTS:
             curves += 1
         elif key in _FREE_FORM:
@@ -101,8 +82,7 @@ def _read_line_by_line(lines: list[bytes]) -> RawMesh:
             others.append(row)
     vertices = _vertices(vertex_rows, vertex_lines)
     corners, sizes = _corners(face_rows, face_lines, seen)
-    counts = _count_others(others)
-    return raw_from_polygons(vertices, corners, sizes, _left_out(*(counts or (0, 0, 0))), face_lines)
+    return raw_from_polygons(vertices, corners, sizes, _left_out(*_count_others(others)), face_lines)
 
 
 def _lines(data: bytes) -> list[bytes]:

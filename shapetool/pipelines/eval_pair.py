@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float
 
 from shapetool.errors import MetricError
-from shapetool.geometry.distance import closest_point
 from shapetool.geometry.inside import InsideTest
 from shapetool.geometry.mesh import Mesh
 from shapetool.metrics import errors
@@ -17,6 +16,7 @@ from shapetool.metrics.alignment import STAY, Motion, align
 from shapetool.metrics.intervals import within
 from shapetool.metrics.points import Comparison
 from shapetool.metrics.protocols import Evidence, Protocol, protocol
+from shapetool.metrics.surface import from_surface
 from shapetool.metrics.volume import iou
 from shapetool.pipelines.eval_checks import remarks, why_no_boolean
 from shapetool.pipelines.eval_inputs import Shape
@@ -340,8 +340,8 @@ def _surface(pair: Pair, pred: Cloud, true: Cloud) -> Row:
     """The mean distance to the triangles of the other mesh, both ways, halved: independent draws, and no floor."""
     if pair.pred.mesh is None or pair.true.mesh is None:
         return {}
-    there = closest_point(pair.true.mesh, pred.points, pair.threads or None)[0]
-    back = closest_point(pair.pred.mesh, true.points, pair.threads or None)[0]
+    there = from_surface(pred.points, pair.true.mesh, pair.threads or None)[0]
+    back = from_surface(true.points, pair.pred.mesh, pair.threads or None)[0]
     value = (float(there.mean()) + float(back.mean())) / 2
     error = math.hypot(errors.iid(there), errors.iid(back)) / 2
     return {"surface_l1_mean": value, **_interval("surface_l1_mean", value, error)}

@@ -51,6 +51,17 @@ def read_csv(path):
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
+def test_a_mesh_is_exactly_itself(tmp_path):
+    skew, _ = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))
+    mesh = Mesh(cube().vertices @ skew + 0.1, cube().faces)
+    for side in ("pred", "true"):
+        write(tmp_path / side / "one.ply", mesh)
+    recipe = EvalRecipe(samples=5000, metrics=read_metrics("surface,iou"))
+    evaluate(tmp_path / "pred", tmp_path / "true", recipe, out=tmp_path / "out", options=ONE)
+    (row,) = read_csv(tmp_path / "out/per_shape.csv")
+    assert (float(row["surface_l1_mean"]), float(row["iou"])) == (0.0, 1.0)
+
+
 def test_every_truth_is_a_row_and_failures_say_why(folders, tmp_path):
     found = evaluate(*folders, EvalRecipe(**FEW), out=tmp_path / "out", options=ONE)
     rows = {row["shape_id"]: row for row in read_csv(tmp_path / "out/per_shape.csv")}

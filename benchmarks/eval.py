@@ -6,9 +6,9 @@
 Both sides are meshes: 100,000 points are drawn on each, distances and normals taken both ways, and 100,000 volume
 points labelled by containment in both, which the script does by Embree. Every contestant is a fresh interpreter with
 one thread a process, and they take turns; `script` has as many processes as shapetool has workers, and `loop` is the
-script as it is mostly written, one pair after the other. Whatever shapetool
-measures comes with intervals and floors, and each pair with a row on the disk. Three ways of it: `same` measures what
-the script does, `default` the Hausdorff distance and the exact IoU too, and `--out` writes the report as well.
+script as it is mostly written, one pair after the other. Whatever shapetool measures comes with intervals and floors,
+and each pair with a row on the disk. Three ways of it: `same` measures what the script does, `default` the Hausdorff
+distance and the exact IoU too, and `--out` writes the report as well.
 
 `--no-embree` hides embreex from the script, which then takes trimesh's own rays: minutes a pair, so take few.
 """

@@ -104,7 +104,7 @@ def repair(mesh: Mesh, recipe: RepairRecipe | None = None, threads: int | None =
         raise MeshError("expected a surface with some extent, found none.")
     before = analyse(mesh, threads)
     filled, holes = fill_holes(mesh, recipe.fill_holes) if recipe.fill_holes and not before.sound else (mesh, 0)
-    if not recipe.force and (own := _own_faces(mesh, filled, holes, recipe, used)) is not None:
+    if not recipe.force and (own := _own_faces(mesh, before, (filled, holes), recipe, used)) is not None:
         return own
     inner, frame = _unit(filled)
     lattice, outside, distances, regions = _flooded(inner, recipe.resolution, recipe.gap_cells(before), used)
@@ -151,10 +151,11 @@ def _euler(mesh: Mesh) -> int:
 
 
 def _own_faces(
-    mesh: Mesh, filled: Mesh, holes: int, recipe: RepairRecipe, threads: int
+    mesh: Mesh, before: Topology, patched: tuple[Mesh, int], recipe: RepairRecipe, threads: int
 ) -> tuple[Mesh, RepairReport] | None:
     """The input itself, with its holes filled, or cut where it meets itself, and what was done; None if that fails."""
-    found = analyse(filled, threads)
+    filled, holes = patched
+    found = analyse(filled, threads) if holes else before
     shells = shells_of(filled, threads) if found.sound else None
     if shells is not None and shells.single and (recipe.keep_cavities or not shells.depth.any()):
         result, method = filled, "filled" if holes else "kept"

@@ -60,6 +60,14 @@ def test_the_union_of_two_boxes(second, volume, euler):
     assert trimesh.Trimesh(result.vertices, result.faces, process=False).euler_number == euler
 
 
+def test_a_wall_between_a_box_and_one_that_is_inside_out_goes():
+    vertices, faces = box((1, 0, 0), (2, 1, 1))
+    result = self_union(stacked(box((0, 0, 0), (1, 1, 1)), (vertices, faces[:, ::-1])))
+    assert sound(result)
+    assert result.volume == pytest.approx(2, rel=1e-12)
+    assert result.area == pytest.approx(10, rel=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_union_of_turned_boxes_is_that_of_manifold3d(seed):
     rng = np.random.default_rng(seed)

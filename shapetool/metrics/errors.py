@@ -52,7 +52,7 @@ def gaps(points: Float[np.ndarray, "N 3"], others: Float[np.ndarray, "M 3"]) -> 
         MetricError: a side without points, or a number that is not finite.
     """
     _check(points=points, others=others)
-    return _gaps(points, Tree(others), len(others))
+    return _gaps(Tree(points), Tree(others), len(others))
 
 
 def between(
@@ -65,7 +65,7 @@ def between(
     """
     _check(points=pred, others=true)
     pred_tree, true_tree = Tree(pred), Tree(true)
-    forward, backward = _gaps(pred, true_tree, len(true)), _gaps(true, pred_tree, len(pred))
+    forward, backward = _gaps(pred_tree, true_tree, len(true)), _gaps(true_tree, pred_tree, len(pred))
     if not dense:
         return forward, backward, (0.0, 0.0)
     return forward, backward, (_density(pred, pred_tree), _density(true, true_tree))
@@ -96,8 +96,8 @@ def _check(**clouds: np.ndarray) -> None:
             raise MetricError(f"{name}: expected at least one point, all finite, found {len(cloud)}. Leave it out.")
 
 
-def _gaps(points: np.ndarray, tree: Tree, others: int) -> Gaps:
-    squared, index = tree.nearest(points, min(2, others))
+def _gaps(points: Tree, tree: Tree, others: int) -> Gaps:
+    squared, index = tree.nearest_of(points, min(2, others))
     if others == 1:
         squared, index = np.repeat(squared, 2, axis=1), np.repeat(index, 2, axis=1)
     return Gaps(np.sqrt(squared), index)

@@ -142,8 +142,11 @@ class _Last:
         if kept is not None and all(map(_same, asked, kept[0])):
             return kept[1]  # equal to clouds that were checked
         check_clouds(a, b, lengths_a, lengths_b)
-        found = Neighbours(*_found(a, b, lengths_a, lengths_b), *_found(b, a, lengths_b, lengths_a))
-        if _uses_tree(a, b) and a.numel() + b.numel() <= _REMEMBERED:
+        if not _uses_tree(a, b):
+            return Neighbours(*_found(a, b, lengths_a, lengths_b), *_found(b, a, lengths_b, lengths_a))
+        trees = _planted(a, lengths_a), _planted(b, lengths_b)
+        found = Neighbours(*_by_trees(a, *trees), *_by_trees(b, *trees[::-1]))
+        if a.numel() + b.numel() <= _REMEMBERED:
             self._kept = tuple(map(_copy, asked)), found
         return found
 
@@ -219,25 +222,29 @@ def _uses_tree(a: Tensor, b: Tensor) -> bool:
 def _found(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> tuple[Tensor, Tensor]:
     """The squared distance to the nearest point of `b`, without a gradient, and which one it is."""
     if _uses_tree(a, b):
-        return _by_trees(a, b, lengths_a, lengths_b)
+        return _by_trees(a, _planted(a, lengths_a), _planted(b, lengths_b))
     index = _by_force(a, b, lengths_b)
     inside = valid(a, lengths_a)
     index = index if inside is None else torch.where(inside, index, -1)
     return _squared(a, b, index, lengths_a), index
 
 
-def _by_trees(a: Tensor, b: Tensor, lengths_a: Tensor | None, lengths_b: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The index, and the squared distance that the tree found with it; one tree a cloud of `b`.
+def _planted(cloud: Tensor, lengths: Tensor | None) -> list[tuple[int, Tree]]:
+    """How many points each cloud of a batch has, and their tree."""
+    counts = [cloud.shape[1]] * len(cloud) if lengths is None else lengths.tolist()
+    return [(count, Tree(points[:count])) for points, count in zip(cloud.numpy(), counts, strict=True)]
+
+
+def _by_trees(a: Tensor, trees_a: list[tuple[int, Tree]], trees_b: list[tuple[int, Tree]]) -> tuple[Tensor, Tensor]:
+    """The index, and the squared distance that the tree found with it.
 
     Between tree and tree nothing is asked of torch: its threads and the tree's would wait for each other's cores.
     """
     squared = np.zeros(a.shape[:2], dtype=a.numpy().dtype)
     index = np.full(a.shape[:2], -1, dtype=np.int64)
-    for row, (points, others) in enumerate(zip(a.numpy(), b.numpy(), strict=True)):
-        n = len(points) if lengths_a is None else int(lengths_a[row])
-        m = len(others) if lengths_b is None else int(lengths_b[row])
-        near_sq, which = Tree(others[:m]).nearest(points[:n])
-        squared[row, :n], index[row, :n] = near_sq[:, 0], which[:, 0]
+    for row, ((count, asked), (_, tree)) in enumerate(zip(trees_a, trees_b, strict=True)):
+        near_sq, which = tree.nearest_of(asked)
+        squared[row, :count], index[row, :count] = near_sq[:, 0], which[:, 0]
     return torch.from_numpy(squared), torch.from_numpy(index)
 
 

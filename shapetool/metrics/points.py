@@ -4,7 +4,7 @@
 the functions make one from two clouds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,10 +13,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from shapetool.errors import MetricError, suggestion
+from shapetool.errors import MetricError
 from shapetool.metrics.nearest import both_ways, take, valid
+from shapetool.metrics.scores import VARIANTS, Scores, check_percentile, check_thresholds, check_variant
 
-VARIANTS = ("l1_mean", "l1_sum", "l2sq_mean", "l2sq_sum")
+__all__ = [
+    "VARIANTS",
+    "Comparison",
+    "chamfer",
+    "compare",
+    "cosines",
+    "fscore",
+    "hausdorff",
+    "normal_consistency",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +54,40 @@ class Comparison:
         """Plain distances from the truth to the prediction."""
         return _root(self.backward_sq)
 
+    @cached_property
+    def _rows(self) -> list[Scores] | None:
+        """What numpy says of each row alone; None where there is a gradient, or another device."""
+        ways = self.forward_sq, self.backward_sq, self.forward_cosine, self.backward_cosine
+        if any(way is not None and (way.device.type != "cpu" or way.requires_grad) for way in ways):
+            return None
+        there, back = _parts(self.forward_sq, self.valid_forward), _parts(self.backward_sq, self.valid_backward)
+        squared = zip(there, back, strict=True)
+        if self.forward_cosine is None or self.backward_cosine is None:
+            return [Scores(*lengths) for lengths in squared]
+        cosine = _parts(self.forward_cosine, self.valid_forward), _parts(self.backward_cosine, self.valid_backward)
+        return [Scores(*lengths, *angles) for lengths, angles in zip(squared, zip(*cosine, strict=True), strict=True)]
+
+    def _of_rows(self, ask: Callable[[Scores], np.floating]) -> Float[Tensor, " B"] | None:
+        """What each row says; None where torch has to.
+
+        Torch's threads and those of the tree belong to two runtimes of OpenMP, whose idle threads spin; where there are
+        no more cores than threads, each of torch's short passes over a cloud waits for a time slice. Nor may a sum
+        depend on how many threads share it.
+        """
+        if self._rows is None:
+            return None
+        return torch.tensor([ask(row) for row in self._rows], dtype=self.forward_sq.dtype)
+
     def chamfer(self, variant: str = "l1_mean") -> Float[Tensor, " B"]:
         """The mean distance each way, combined as `variant` says: see `chamfer`.
 
         Raises:
             MetricError: an unknown variant.
         """
-        if variant not in VARIANTS:
-            raise MetricError(f"unknown variant {variant!r} of Chamfer{suggestion(variant, VARIANTS)}")
-        squared = variant.startswith("l2sq")
+        squared = check_variant(variant)
+        known = self._of_rows(lambda row: row.chamfer(variant))
+        if known is not None:
+            return known
         there = _mean(self.forward_sq if squared else self.forward, self.valid_forward)
         back = _mean(self.backward_sq if squared else self.backward, self.valid_backward)
         return there + back if variant.endswith("sum") else (there + back) / 2
@@ -72,8 +107,11 @@ class Comparison:
         Raises:
             MetricError: a percentile outside 0 to 100.
         """
-        if not 0 <= percentile <= 100:
-            raise MetricError(f"expected a percentile from 0 to 100, found {percentile}. 100 is the maximum.")
+        check_percentile(percentile)
+        if self._rows is not None:
+            both = [row.directed_hausdorff(percentile) for row in self._rows]
+            there, back = torch.tensor(both, dtype=self.forward_sq.dtype).reshape(-1, 2).unbind(1)
+            return there, back
         there = _percentile(self.forward, self.valid_forward, percentile)
         return there, _percentile(self.backward, self.valid_backward, percentile)
 
@@ -86,8 +124,12 @@ class Comparison:
             MetricError: no threshold, or one that is negative or not a number.
         """
         limits = torch.as_tensor(thresholds, dtype=self.forward_sq.dtype).reshape(-1).tolist()
-        if not limits or not all(limit >= 0 for limit in limits):
-            raise MetricError(f"expected thresholds of at least 0, found {limits}. Give lengths in the clouds' unit.")
+        check_thresholds(limits)
+        if self._rows is not None:
+            found = [np.stack(row.fscore(limits, strict=strict)) for row in self._rows]
+            stacked = np.array(found, self.forward_sq.numpy().dtype).reshape(-1, 3, len(limits))
+            score, precision, recall = torch.from_numpy(stacked).unbind(1)
+            return score, precision, recall
         precision = _shares(self.forward.detach(), self.valid_forward, limits, strict)
         recall = _shares(self.backward.detach(), self.valid_backward, limits, strict)
         both = precision + recall
@@ -101,6 +143,9 @@ class Comparison:
         """
         if self.forward_cosine is None or self.backward_cosine is None:
             raise MetricError("expected normals on both sides, found none. Compare with normals_a and normals_b.")
+        known = self._of_rows(lambda row: row.normal_consistency(signed=signed))
+        if known is not None:
+            return known
         there, back = self.forward_cosine, self.backward_cosine
         if not signed:
             there, back = there.abs(), back.abs()
@@ -252,19 +297,14 @@ def _check_normals(name: str, points: Tensor, normals: Tensor, inside: Tensor | 
 def _root(squared: Tensor) -> Tensor:
     """The square root, with gradient 0 at 0, where that of a distance is any of length at most one."""
     if not squared.requires_grad:
-        return torch.from_numpy(np.sqrt(squared.numpy())) if _alone(squared) else squared.sqrt()
+        return squared.sqrt()
     positive = squared > 0
     return torch.where(positive, torch.where(positive, squared, 1).sqrt(), 0)
 
 
-def _alone(values: Tensor) -> bool:
-    """Whether numpy may do it in one thread: on the CPU, without a gradient.
-
-    Torch's threads and those of the tree belong to two runtimes of OpenMP, whose idle threads spin; where there are no
-    more cores than threads, each of torch's short passes over a cloud waits for a time slice. Nor may a sum depend
-    on how many threads share it.
-    """
-    return values.device.type == "cpu" and not values.requires_grad
+def _parts(values: Tensor, inside: Tensor | None) -> list[np.ndarray]:
+    """What is valid of each row."""
+    return [row[:count] for row, count in zip(values.numpy(), _counts(values, inside), strict=True)]
 
 
 def _counts(values: Tensor, inside: Tensor | None) -> list[int]:
@@ -273,20 +313,14 @@ def _counts(values: Tensor, inside: Tensor | None) -> list[int]:
 
 def _mean(values: Tensor, inside: Tensor | None) -> Tensor:
     """The mean of each row over what is valid; one row has the same bits alone and in a batch."""
-    if not len(values):
-        return values.new_zeros(0)
-    pairs = zip(values.numpy() if _alone(values) else values, _counts(values, inside), strict=True)
-    means = [row[:count].mean() for row, count in pairs]
-    return torch.from_numpy(np.stack(means)) if _alone(values) else torch.stack(means)
+    means = [row[:count].mean() for row, count in zip(values, _counts(values, inside), strict=True)]
+    return torch.stack(means) if means else values.new_zeros(0)
 
 
 def _percentile(values: Tensor, inside: Tensor | None, percentile: float | int) -> Tensor:
     """The percentile of each row over what is valid, on the straight line between two ranks."""
     if percentile == 100:  # beyond the lengths there are zeros, which are no maximum
-        return torch.from_numpy(values.numpy().max(axis=1)) if _alone(values) else values.amax(dim=1)
-    if _alone(values):
-        pairs = zip(values.numpy(), _counts(values, inside), strict=True)
-        return torch.tensor([_ranked(row[:count], percentile / 100) for row, count in pairs], dtype=values.dtype)
+        return values.amax(dim=1)
     if inside is None:
         last = torch.full((len(values), 1), values.shape[1] - 1, device=values.device)
     else:
@@ -299,24 +333,11 @@ def _percentile(values: Tensor, inside: Tensor | None, percentile: float | int) 
     return (low + (high - low) * (place - below).to(values.dtype)).squeeze(1)
 
 
-def _ranked(row: np.ndarray, share: float) -> float:
-    """What stands this far up the sorted row, which is sorted only as far as needed."""
-    place = (len(row) - 1) * share
-    below = int(place)
-    low, high = np.partition(row, [below, min(below + 1, len(row) - 1)])[[below, min(below + 1, len(row) - 1)]]
-    return float(low + (high - low) * row.dtype.type(place - below))
-
-
 def _shares(distances: Tensor, inside: Tensor | None, limits: list[float], strict: bool) -> Tensor:
     """The share of the valid distances of each row that are within each limit (B, T)."""
-    if _alone(distances):
-        rows = [row[:count] for row, count in zip(distances.numpy(), _counts(distances, inside), strict=True)]
-        hits = [[np.count_nonzero(row < limit if strict else row <= limit) for limit in limits] for row in rows]
-        within = torch.tensor(hits, dtype=distances.dtype).reshape(len(rows), len(limits))
-    else:
-        counts = []
-        for limit in limits:  # one at a time: B x N x T truths of a curve would not fit
-            near = distances < limit if strict else distances <= limit
-            counts.append((near if inside is None else near & inside).sum(dim=1))
-        within = torch.stack(counts, dim=1).to(distances.dtype)
+    counts = []
+    for limit in limits:  # one at a time: B x N x T truths of a curve would not fit
+        near = distances < limit if strict else distances <= limit
+        counts.append((near if inside is None else near & inside).sum(dim=1))
+    within = torch.stack(counts, dim=1).to(distances.dtype)
     return within / (distances.shape[1] if inside is None else inside.sum(dim=1, keepdim=True))

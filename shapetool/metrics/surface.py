@@ -1,18 +1,18 @@
 """Distances to the surface itself: no second draw of points, so no floor; and Hausdorff with bounds that are proved.
 
-The surfaces are meshes and the distances those of the kernel, so this is numpy in, torch out, on the CPU.
+The surfaces are meshes and the distances those of the kernel, so this is numpy, on the CPU.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from shapetool.errors import MetricError
 from shapetool.geometry.distance import closest_point
 from shapetool.geometry.mesh import Mesh
-from shapetool.metrics.points import Comparison, cosines
+from shapetool.metrics.errors import cosines
+from shapetool.metrics.scores import Scores
 from shapetool.sampling.surface import sample_surface
 
 ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the largest coordinate: what a point on a face may be off it
@@ -30,7 +30,7 @@ class Interval:
 
 def compare_surfaces(
     mesh_a: Mesh, mesh_b: Mesh, count: int, rng: np.random.Generator, threads: int | None = None
-) -> Comparison:
+) -> Scores:
     """`count` points of each surface against the other surface, with the normals of the faces at both ends.
 
     Distances below the rounding of the coordinates are 0, so that a mesh is exactly 0 from itself.
@@ -45,15 +45,11 @@ def compare_surfaces(
     points_b, normals_b, _ = sample_surface(mesh_b, count, rng)
     forward, facing_b = from_surface(points_a, mesh_b, threads)
     backward, facing_a = from_surface(points_b, mesh_a, threads)
-    return Comparison(
-        forward_sq=torch.from_numpy(forward**2)[None],
-        backward_sq=torch.from_numpy(backward**2)[None],
-        forward_cosine=cosines(
-            torch.from_numpy(normals_a)[None], torch.from_numpy(mesh_b.face_normals[facing_b])[None]
-        ),
-        backward_cosine=cosines(
-            torch.from_numpy(normals_b)[None], torch.from_numpy(mesh_a.face_normals[facing_a])[None]
-        ),
+    return Scores(
+        forward**2,
+        backward**2,
+        cosines(normals_a, mesh_b.face_normals, facing_b[:, None])[:, 0],
+        cosines(normals_b, mesh_a.face_normals, facing_a[:, None])[:, 0],
     )
 
 

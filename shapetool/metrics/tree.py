@@ -16,6 +16,7 @@ class Tree:
 
     def __init__(self, points: Float[np.ndarray, "M 3"]) -> None:
         self._cloud = Cloud(_as_doubles(points), _threads())
+        self._dtype = points.dtype
 
     def nearest(
         self, points: Float[np.ndarray, "N 3"], count: int = 1
@@ -26,6 +27,11 @@ class Tree:
         """
         squared, index = self._cloud.nearest(_as_doubles(points), count, _threads())
         return squared.astype(points.dtype, copy=False), index.view(np.int64)
+
+    def nearest_of(self, other: "Tree", count: int = 1) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, "N K"]]:
+        """`nearest` of the points of another tree, which has them in a good order already."""
+        squared, index = self._cloud.nearest_of(other._cloud, count, _threads())
+        return squared.astype(other._dtype, copy=False), index.view(np.int64)
 
 
 def _as_doubles(points: np.ndarray) -> np.ndarray:

@@ -32,6 +32,9 @@ class Cloud:
     def nearest(
         self, points: NDArray[np.float64], count: int = 1, threads: int = 0
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]: ...
+    def nearest_of(
+        self, other: Cloud, count: int = 1, threads: int = 0
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]: ...
 
 class Kernel:
     def __init__(self, vertices: NDArray[np.float64], faces: NDArray[np.int64], threads: int = 0) -> None: ...

@@ -301,20 +301,31 @@ class Cloud {
   public:
     Cloud(Points points, int threads) : tree_(checked(points), points.shape(0), thread_count(threads)) {}
     nb::tuple nearest(Points queries, int count, int threads) const {
-        if (count < 1 || count > kMostNeighbours || size_t(count) > tree_.size())
-            throw std::invalid_argument("expected to be asked for 1 to 16 neighbours, and no more than there are points");
         if (queries.shape(0) > size_t(INT32_MAX)) throw std::invalid_argument("expected fewer than 2^31 points");
-        size_t rows = queries.shape(0), columns = size_t(count);
-        Result<double> squared(rows * columns);
-        Result<int64_t> index(rows * columns);
-        {
-            nb::gil_scoped_release release;
-            tree_.nearest(queries.data(), rows, count, thread_count(threads), squared.data, index.data);
-        }
-        return nb::make_tuple(squared.array(rows, columns), index.array(rows, columns));
+        size_t rows = queries.shape(0);
+        return answered(rows, count, [&](double *squared, int64_t *index) {
+            tree_.nearest(queries.data(), rows, count, thread_count(threads), squared, index);
+        });
+    }
+    nb::tuple nearest_of(const Cloud &queries, int count, int threads) const {
+        return answered(queries.tree_.size(), count, [&](double *squared, int64_t *index) {
+            tree_.nearest(queries.tree_, count, thread_count(threads), squared, index);
+        });
     }
 
   private:
+    template <class Ask>
+    nb::tuple answered(size_t rows, int count, Ask ask) const {
+        if (count < 1 || count > kMostNeighbours || size_t(count) > tree_.size())
+            throw std::invalid_argument("expected to be asked for 1 to 16 neighbours, and no more than there are points");
+        Result<double> squared(rows * size_t(count));
+        Result<int64_t> index(rows * size_t(count));
+        {
+            nb::gil_scoped_release release;
+            ask(squared.data, index.data);
+        }
+        return nb::make_tuple(squared.array(rows, size_t(count)), index.array(rows, size_t(count)));
+    }
     static const double *checked(const Points &points) {
         if (points.shape(0) == 0 || points.shape(0) > size_t(INT32_MAX) - 8)
             throw std::invalid_argument("expected 1 to 2^31 points");
@@ -337,7 +348,8 @@ NB_MODULE(_kernel, m) {
           nb::arg("rtol") = 0.0, nb::arg("threads") = 0);
     nb::class_<Cloud>(m, "Cloud")
         .def(nb::init<Points, int>(), nb::arg("points"), nb::arg("threads") = 0)
-        .def("nearest", &Cloud::nearest, nb::arg("points"), nb::arg("count") = 1, nb::arg("threads") = 0);
+        .def("nearest", &Cloud::nearest, nb::arg("points"), nb::arg("count") = 1, nb::arg("threads") = 0)
+        .def("nearest_of", &Cloud::nearest_of, nb::arg("other"), nb::arg("count") = 1, nb::arg("threads") = 0);
     bind_reading(m);
     nb::class_<Kernel>(m, "Kernel")
         .def(nb::init<Points, Faces, int>(), nb::arg("vertices"), nb::arg("faces"), nb::arg("threads") = 0)

@@ -47,7 +47,7 @@ struct Best {
 class Solver {
   public:
     Solver(const double *a, const int64_t *supply, size_t N, const double *b, const int64_t *demand, size_t M, bool squared, const Effort &effort)
-        : N_(N), effort_(effort), columns_(b, M, squared), order_(curve_order(a, N)), points_(3 * N), left_(N), room_(M), known_(N), u_(N), held_(M) {
+        : N_(N), effort_(effort), columns_(b, M, squared), order_(in_order(a, N)), points_(3 * N), left_(N), room_(M), known_(N), u_(N), held_(M) {
         supply_.resize(N), demand_.resize(M);
         for (size_t i = 0; i < N; ++i) {
             std::copy_n(a + 3 * size_t(order_[i]), 3, &points_[3 * i]);

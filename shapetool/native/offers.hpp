@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <utility>
 #include <vector>
 
+#include "curves.hpp"
 #include "emd.hpp"
 #include "scene.hpp"
 
@@ -15,33 +15,12 @@ namespace shapetool {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-inline std::vector<uint32_t> curve_order(const double *p, size_t n) {
-    double low[3], high[3], wide = 0;
-    for (int a = 0; a < 3; ++a) {
-        low[a] = kInfinity, high[a] = -kInfinity;
-        for (size_t i = 0; i < n; ++i) low[a] = std::min(low[a], p[3 * i + a]), high[a] = std::max(high[a], p[3 * i + a]);
-        wide = std::max(wide, high[a] - low[a]);
-    }
-    double unit = wide > 0 ? 1023 / wide : 0;
-    std::vector<std::pair<uint32_t, uint32_t>> keys(n);
-    for (size_t i = 0; i < n; ++i) {
-        uint32_t key = 0;
-        for (int a = 0; a < 3; ++a) {
-            uint32_t place = std::min(1023u, uint32_t((p[3 * i + a] - low[a]) * unit));
-            for (int bit = 0; bit < 10; ++bit) key |= (place >> bit & 1u) << (3 * bit + a);
-        }
-        keys[i] = {key, uint32_t(i)};
-    }
-    std::sort(keys.begin(), keys.end());
-    std::vector<uint32_t> order(n);
-    for (size_t i = 0; i < n; ++i) order[i] = keys[i].second;
-    return order;
-}
+inline std::vector<uint32_t> in_order(const double *points, size_t n) { return curve_order(points, n, Curve::hilbert, 10, 1); }
 
 // The columns along a curve, in blocks, with their prices.
 class Offers {
   public:
-    Offers(const double *b, size_t M, bool squared) : count(M), order(curve_order(b, M)), squared_(squared) {
+    Offers(const double *b, size_t M, bool squared) : count(M), order(in_order(b, M)), squared_(squared) {
         blocks = (M + kColumnBlock - 1) / kColumnBlock;
         for (int a = 0; a < 3; ++a) {
             axis_[a].assign(blocks * kColumnBlock, 0.0);

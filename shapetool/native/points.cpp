@@ -4,50 +4,21 @@
 #include <cmath>
 #include <limits>
 
+#include "curves.hpp"
 #include "parallel.hpp"
 #include "scene.hpp"
-#include "sorting.hpp"
 
 namespace shapetool {
 namespace {
 
-constexpr int kBits = 10;             // an axis
-constexpr size_t kFew = 1 << 14;      // points that one thread sorts before others have started
+constexpr int kBits = 10;  // an axis
+constexpr size_t kTogether = 1 << 12;  // queries that a thread takes at a time
 constexpr float kFar = std::numeric_limits<float>::infinity();
-
-uint32_t spread(uint32_t x) {
-    x = (x | x << 16) & 0x030000ff;
-    x = (x | x << 8) & 0x0300f00f;
-    x = (x | x << 4) & 0x030c30c3;
-    return (x | x << 2) & 0x09249249;
-}
-
-// The order along a Morton curve in the box of the points.
-std::vector<uint32_t> along(const double *points, size_t count, int threads) {
-    double low[3], high[3], size = 0;
-    for (int k = 0; k < 3; ++k) low[k] = std::numeric_limits<double>::infinity(), high[k] = -low[k];
-    for (size_t i = 0; i < count; ++i)
-        for (int k = 0; k < 3; ++k) low[k] = std::min(low[k], points[3 * i + k]), high[k] = std::max(high[k], points[3 * i + k]);
-    for (int k = 0; k < 3; ++k) size = std::max(size, high[k] / 2 - low[k] / 2);
-    double cells = size > 0 ? double(1 << kBits) / 2 / size : 0;
-    std::vector<uint32_t> keys(count);
-    parallel_for(threads, count, 1 << 14, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) {
-            uint32_t key = 0;
-            for (int k = 0; k < 3; ++k) {
-                double cell = (points[3 * i + k] - low[k]) * cells;
-                key |= spread(uint32_t(cell >= 0 ? std::min(cell, double((1 << kBits) - 1)) : 0)) << k;
-            }
-            keys[i] = key;
-        }
-    });
-    return sorting_order(keys, 3 * kBits, count < kFew ? 1 : threads);
-}
 
 }  // namespace
 
 PointTree::PointTree(const double *points, size_t count, int threads) : count_(count) {
-    std::vector<uint32_t> order = along(points, count, threads);
+    std::vector<uint32_t> order = curve_order(points, count, Curve::hilbert, kBits, threads);
     double reach = 0;
     for (int k = 0; k < 3; ++k) {
         double low = points[k], high = low;
@@ -95,9 +66,19 @@ PointTree::PointTree(const double *points, size_t count, int threads) : count_(c
 }
 
 void PointTree::nearest(const double *queries, size_t count, int wanted, int threads, double *squared, int64_t *index) const {
-    std::vector<uint32_t> order = along(queries, count, threads);
-    parallel_for(threads, count, 1 << 12, [&](size_t begin, size_t end, int) {
-        functions().nearest_points(view_, queries, order.data(), begin, end, wanted, squared, index);
+    std::vector<uint32_t> order = curve_order(queries, count, Curve::hilbert, kBits, threads);
+    std::vector<double> sorted(3 * count);
+    parallel_for(threads, count, kTogether, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i)
+            for (size_t k = 0; k < 3; ++k) sorted[3 * i + k] = queries[3 * size_t(order[i]) + k];
+        functions().nearest_points(view_, sorted.data(), begin, end, wanted, order.data(), squared, index);
+    });
+}
+
+void PointTree::nearest(const PointTree &queries, int wanted, int threads, double *squared, int64_t *index) const {
+    const auto *order = reinterpret_cast<const uint32_t *>(queries.ids_.data());  // none below 0 before the last
+    parallel_for(threads, queries.count_, kTogether, [&](size_t begin, size_t end, int) {
+        functions().nearest_points(view_, queries.points_.data(), begin, end, wanted, order, squared, index);
     });
 }
 

@@ -1,4 +1,4 @@
-// The nearest of many points to any others: boxes of eight boxes over points along a Morton curve.
+// The nearest of many points to any others: boxes of eight boxes over points along a Hilbert curve.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +26,8 @@ class PointTree {
     // The `wanted` nearest of each query, at most kMostNeighbours and size(): squared distances and indices, rising; of those at the
     // same distance the lower index.
     void nearest(const double *queries, size_t count, int wanted, int threads, double *squared, int64_t *index) const;
+    // The same of the points of another tree, which are in a good order already.
+    void nearest(const PointTree &queries, int wanted, int threads, double *squared, int64_t *index) const;
 
   private:
     size_t count_;

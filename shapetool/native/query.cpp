@@ -5,70 +5,17 @@
 #include <cstring>
 
 #include "build.hpp"
+#include "curves.hpp"
 #include "parallel.hpp"
-#include "sorting.hpp"
 #include "triangle.hpp"
 
 namespace shapetool {
 namespace {
 
 constexpr size_t kBlock = 512;   // queries a thread takes at a time
-constexpr size_t kCells = 1024;  // and cells on the curve
 
-uint32_t spread(uint32_t x) {  // 10 bits to every third bit
-    x &= 0x3ff;
-    x = (x | x << 16) & 0x030000ff;
-    x = (x | x << 8) & 0x0300f00f;
-    x = (x | x << 4) & 0x030c30c3;
-    return (x | x << 2) & 0x09249249;
-}
-
-// Cells (x, y, z) of `bits` bits each, in place, into what is interleaved to their places along a Hilbert curve (Skilling
-// 2004, "Programming the Hilbert curve", without its branches). Neighbours along it are neighbours in space, so a packet of
-// consecutive queries stays small; along a Morton curve every eighth step is a jump.
-void to_hilbert(uint32_t *__restrict x, uint32_t *__restrict y, uint32_t *__restrict z, size_t n, int bits) {
-    for (int bit = bits - 1; bit > 0; --bit) {
-        uint32_t below = (1u << bit) - 1;
-        auto mask_of = [bit](uint32_t word) { return 0u - (word >> bit & 1u); };
-        for (size_t i = 0; i < n; ++i) {
-            uint32_t first = x[i] ^ (below & mask_of(x[i]));
-            uint32_t set = mask_of(y[i]), swap = (first ^ y[i]) & below & ~set;
-            first ^= swap ^ (below & set), y[i] ^= swap;
-            set = mask_of(z[i]), swap = (first ^ z[i]) & below & ~set;
-            x[i] = first ^ swap ^ (below & set), z[i] ^= swap;
-        }
-    }
-    for (size_t i = 0; i < n; ++i) {
-        y[i] ^= x[i], z[i] ^= y[i];
-        uint32_t turn = z[i] >> 1;  // the parity of all bits above
-        turn ^= turn >> 1, turn ^= turn >> 2, turn ^= turn >> 4, turn ^= turn >> 8;
-        x[i] ^= turn, y[i] ^= turn, z[i] ^= turn;
-    }
-}
-
-enum class Curve { morton, hilbert };  // the second is the better one, and costs as much as it saves a mere distance
-
-// The order of the queries along a curve through the box around them, no finer than they can tell apart.
-std::vector<uint32_t> curve_order(const double *points, size_t P, Curve curve, int threads) {
-    std::vector<uint32_t> keys(P);
-    if (P < 32) return sorting_order(keys, 0, 1);
-    double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
-    for (size_t i = 0; i < P; ++i)
-        for (size_t a = 0; a < 3; ++a) lo[a] = std::min(lo[a], points[3 * i + a]), hi[a] = std::max(hi[a], points[3 * i + a]);
-    int bits = P < (1u << 15) ? 5 : P < (1u << 22) ? 7 : 10;
-    double size = std::max(hi[0] - lo[0], std::max(hi[1] - lo[1], hi[2] - lo[2]));
-    double by = size > 0 ? double(1 << bits) * 0.999999 / size : 0;
-    if (!std::isfinite(by)) by = 0;
-    parallel_for(threads, P, kCells, [&](size_t begin, size_t end, int) {
-        uint32_t cell[3][kCells];
-        for (size_t i = begin; i < end; ++i)
-            for (size_t a = 0; a < 3; ++a) cell[a][i - begin] = uint32_t((points[3 * i + a] - lo[a]) * by);
-        if (curve == Curve::hilbert) to_hilbert(cell[0], cell[1], cell[2], end - begin, bits);
-        for (size_t i = begin; i < end; ++i)
-            keys[i] = spread(cell[0][i - begin]) << 2 | spread(cell[1][i - begin]) << 1 | spread(cell[2][i - begin]);
-    });
-    return sorting_order(keys, 3 * bits, threads);
-}
+// No finer than so many queries can be told apart, for sorting takes longer with every bit.
+int bits_for(size_t P) { return P < (1u << 15) ? 5 : P < (1u << 22) ? 7 : 10; }
 
 // The queries in units of 2^-exponent and in the order of the curve: order[k] is where query k came from. Results are made in
 // this order too, and scattered at the end: a search then never waits for memory far away.
@@ -76,7 +23,7 @@ struct Batch {
     Aligned<double> points;
     std::vector<uint32_t> order;
     Batch(const Scene &s, const double *p, size_t P, Curve curve, int threads)
-        : points(3 * P), order(curve_order(p, P, curve, threads)) {
+        : points(3 * P), order(curve_order(p, P, curve, bits_for(P), threads)) {
         double unit = std::ldexp(1.0, -s.exponent);
         parallel_for(threads, P, 1 << 14, [&](size_t begin, size_t end, int) {
             for (size_t k = begin; k < end; ++k)

@@ -254,8 +254,8 @@ struct Functions {
     // What a block of columns costs one point at their prices; see emd.inc.
     double (*block_costs)(const double *x, const double *y, const double *z, const double *v, const double *point, bool squared,
                           double *costs, double *highest);
-    // The rows of `squared` and `index` of the queries that order[begin..end) names, of `wanted` nearest points each.
-    void (*nearest_points)(const TreeView &, const double *queries, const uint32_t *order, size_t begin, size_t end, int wanted,
+    // The `wanted` nearest of each of the queries begin to end; those of query i become row rows[i] of `squared` and `index`.
+    void (*nearest_points)(const TreeView &, const double *queries, size_t begin, size_t end, int wanted, const uint32_t *rows,
                            double *squared, int64_t *index);
 };
 

@@ -64,7 +64,7 @@ class Simplex {
   public:
     Simplex(const double *a, const int64_t *supply, size_t N, const double *b, const int64_t *demand, size_t M, bool squared,
             const Effort &effort)
-        : N_(int32_t(N)), root_(int32_t(N + M)), squared_(squared), effort_(effort), order_(curve_order(a, N)), offers_(b, M, squared),
+        : N_(int32_t(N)), root_(int32_t(N + M)), squared_(squared), effort_(effort), order_(in_order(a, N)), offers_(b, M, squared),
           rows_(along(order_, a, supply)), columns_(along(offers_.order, b, demand)), nodes_(N + M + 1), price_(N + M + 1) {}
 
     void solve() {

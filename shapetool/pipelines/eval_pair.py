@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
 from shapetool.errors import MetricError
@@ -14,8 +13,8 @@ from shapetool.geometry.mesh import Mesh
 from shapetool.metrics import errors
 from shapetool.metrics.alignment import STAY, Motion, align
 from shapetool.metrics.intervals import within
-from shapetool.metrics.points import Comparison
 from shapetool.metrics.protocols import Evidence, Protocol, protocol
+from shapetool.metrics.scores import Scores
 from shapetool.metrics.surface import from_surface
 from shapetool.metrics.volume import iou
 from shapetool.pipelines.eval_checks import remarks, why_no_boolean
@@ -185,11 +184,11 @@ def _point_metrics(pair: Pair, sides: "_Sides") -> Row:
     """Chamfer, Hausdorff, F-scores and normals, with intervals, floors and what is left without them."""
     there, back = sides.cosines
     forward, backward, densities = sides.forward, sides.backward, sides.densities
-    compared = Comparison(
-        _batch(forward.distances[:, 0] ** 2),
-        _batch(backward.distances[:, 0] ** 2),
-        forward_cosine=None if there is None else _batch(there[:, 0]),
-        backward_cosine=None if back is None else _batch(back[:, 0]),
+    compared = Scores(
+        forward.distances[:, 0] ** 2,
+        backward.distances[:, 0] ** 2,
+        None if there is None else there[:, 0],
+        None if back is None else back[:, 0],
     )
     row, wanted = Row(), pair.recipe.metrics
     if "chamfer" in wanted:
@@ -202,7 +201,7 @@ def _point_metrics(pair: Pair, sides: "_Sides") -> Row:
     if "hausdorff" in wanted:
         row |= {"hausdorff": float(compared.hausdorff()), "hausdorff_90": float(compared.hausdorff(90.0))}
     if "fscore" in wanted:
-        scores, precisions, recalls = (part[0].tolist() for part in compared.fscore(pair.recipe.thresholds))
+        scores, precisions, recalls = (part.tolist() for part in compared.fscore(pair.recipe.thresholds))
         for place, threshold in enumerate(pair.recipe.thresholds):
             name, p, r = f"{threshold:g}", precisions[place], recalls[place]
             row |= {f"fscore@{name}": scores[place], f"precision@{name}": p, f"recall@{name}": r}
@@ -215,10 +214,6 @@ def _point_metrics(pair: Pair, sides: "_Sides") -> Row:
         row |= {"normal_consistency": value}
         row |= _interval("normal_consistency", value, sides.error(np.abs(there), np.abs(back)), 1.0)
     return row
-
-
-def _batch(values: Float[np.ndarray, " N"]) -> Float[torch.Tensor, "1 N"]:
-    return torch.from_numpy(np.ascontiguousarray(values))[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,7 +348,7 @@ def _emd(pair: Pair, pred: Cloud, true: Cloud) -> Row:
 
     count = min(pair.recipe.emd_points, len(pred.points), len(true.points))
     drawn = [
-        torch.from_numpy(cloud.points[pair.rng(f"emd {side}").choice(len(cloud.points), count, replace=False)])
+        cloud.points[pair.rng(f"emd {side}").choice(len(cloud.points), count, replace=False)]
         for side, cloud in (("pred", pred), ("true", true))
     ]
     value, lower, upper, _ = emd(*drawn, rtol=pair.recipe.emd_rtol)

@@ -54,7 +54,7 @@ class EvalJob:
             MeshError: the truth cannot be used.
             MetricError: a metric has no value for this pair.
         """
-        from shapetool.pipelines.eval_pair import Pair, measure  # torch, which the process that starts workers lacks
+        from shapetool.pipelines.eval_pair import Pair, measure
 
         try:
             true = read_shape(item)

@@ -82,6 +82,17 @@ def test_the_order_of_asking_changes_no_bit():
     assert np.array_equal(np.concatenate([found[1] for found in alone]), tree.nearest(points, 2)[1][:20])
 
 
+@pytest.mark.parametrize("name", ["normal", "float32", "lattice", "line", "one place"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_points_of_another_tree_get_the_bits_they_get_alone(name, count):
+    points, others = clouds(name)
+    for asked, of in ((points, others), (points[:9], others[:9]), (points[:1], others)):
+        tree = Tree(of)
+        for alone, together in zip(tree.nearest(asked, count), tree.nearest_of(Tree(asked), count), strict=True):
+            assert together.dtype == alone.dtype
+            assert np.array_equal(together, alone)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("size", [1e150, 5e-324])
 def test_extreme_coordinates_are_put_in_some_order_without_a_warning(size):
@@ -130,3 +141,5 @@ def test_numbers_of_any_size_are_measured(scale):
 def test_more_neighbours_than_there_are_points_are_refused(count):
     with pytest.raises(ValueError, match="neighbours"):
         Tree(np.zeros((3, 3))).nearest(np.zeros((1, 3)), count)
+    with pytest.raises(ValueError, match="neighbours"):
+        Tree(np.zeros((3, 3))).nearest_of(Tree(np.zeros((1, 3))), count)

@@ -8,7 +8,7 @@ import numpy as np
 
 from shapetool.geometry import analytic
 from shapetool.geometry.mesh import Mesh
-from shapetool.metrics.points import Comparison
+from shapetool.metrics.scores import Scores
 from shapetool.metrics.surface import (
     Interval,
     compare_surfaces,
@@ -52,11 +52,11 @@ def _icosphere(radius: float, cuts: int = 5) -> Mesh:
 
 
 @cache
-def _compared(a: Mesh, b: Mesh) -> Comparison:
+def _compared(a: Mesh, b: Mesh) -> Scores:
     return compare_surfaces(a, b, _SAMPLES, np.random.default_rng(0))
 
 
-def _fscore(found: Comparison, threshold: float) -> float:
+def _fscore(found: Scores, threshold: float) -> float:
     return found.fscore([threshold])[0].item()
 
 
@@ -74,7 +74,7 @@ def _spheres() -> list[Truth]:
     """S1: spheres of radius r and r + d about one centre: d everywhere, both ways."""
     inner, outer, radius, gap = _icosphere(0.5, 4), _icosphere(0.6, 4), 0.5, 0.1
     sagitta = 2 * (1 + gap / radius) * _sagitta(inner)  # of both meshes
-    found: Callable[[], Comparison] = lambda: _compared(inner, outer)  # noqa: E731 - asked for when a truth is measured
+    found: Callable[[], Scores] = lambda: _compared(inner, outer)  # noqa: E731 - asked for when a truth is measured
     lengths: dict[str, tuple[float, Callable[[], float], float]] = {
         "chamfer l1_mean": (gap, lambda: found().chamfer().item(), sagitta),
         "chamfer l2sq_sum": (2 * gap**2, lambda: found().chamfer("l2sq_sum").item(), 4 * gap * sagitta),
@@ -189,7 +189,7 @@ def _nested_boxes() -> list[Truth]:
     from a corner. Within .05 are 1 - .95^2 of the former three faces, and of the latter 1 + .1 + pi .05^2 / 4 of 1.21.
     """
     small, large = _box((0, 0, 0), (1, 1, 1)), _box((0, 0, 0), (1.1, 1.1, 1.1))
-    found: Callable[[], Comparison] = lambda: _compared(small, large)  # noqa: E731
+    found: Callable[[], Scores] = lambda: _compared(small, large)  # noqa: E731
     means = sum(_nested_means())
     precision, recall = (2 - 0.95**2) / 2, (1.1 + math.pi * 0.05**2 / 4) / 1.21 / 2
     score = 2 * precision * recall / (precision + recall)
@@ -236,7 +236,7 @@ def _small_triangles() -> list[Truth]:
 def _itself() -> list[Truth]:
     """S11: a mesh and itself, drawn twice."""
     ball = _icosphere(0.5, 4)
-    found: Callable[[], Comparison] = lambda: _compared(ball, ball)  # noqa: E731
+    found: Callable[[], Scores] = lambda: _compared(ball, ball)  # noqa: E731
     return [
         Truth("S11", "a mesh and itself: chamfer", 0, lambda: found().chamfer("l1_sum").item(), 0),
         Truth("S11", "a mesh and itself: hausdorff", 0, lambda: hausdorff_interval(ball, ball).upper, 0),

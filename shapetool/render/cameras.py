@@ -86,7 +86,8 @@ class Cameras:
     ) -> tuple[Float[np.ndarray, "P 3"], Float[np.ndarray, "P 3"]]:
         """Origins and directions of the rays through pixel coordinates (u, v).
 
-        `origin + depth * direction` has that depth, so directions are longer than 1 off the axis of a pinhole: a ray's length is its depth times theirs.
+        `origin + depth * direction` has that depth: off the axis of a pinhole directions are longer than 1, and the
+        length along the ray is the depth times theirs.
         """
         plane = np.linalg.solve(self.intrinsics[view], np.column_stack([pixels, np.ones(len(pixels))]).T).T
         rotation, position = self.pose[view, :3, :3], self.pose[view, :3, 3]

@@ -25,7 +25,7 @@ class Paint(Protocol):
 class Views:
     """The images of one surface, by channel, each (N, H, W) or (N, H, W, 3).
 
-    `rgb` u1 over the background, `alpha` u1 (the share of the pixel that is covered), `depth` f4 along the optical axis,
+    `rgb` u1 over the background, `alpha` u1 (the covered share of the pixel), `depth` f4 along the optical axis,
     `ray_length` f4, both 0 where nothing is hit, `normal` f4 of the face in the frame of the scene and `camera_normal`
     in the camera's, turned to the camera, `silhouette` bool, `face` i4 with -1, `coordinates` f4 of the point hit.
     """

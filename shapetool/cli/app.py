@@ -16,6 +16,7 @@ from shapetool.cli.evaluate import evaluate
 from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
+from shapetool.cli.render_views import render_views
 from shapetool.cli.repair import repair
 from shapetool.cli.sample_occupancy import sample_occupancy
 from shapetool.cli.sample_sdf import sample_sdf
@@ -50,6 +51,7 @@ def _shapetool(version: _options.Version = False) -> None:
 
 app.command("sample-sdf")(sample_sdf)
 app.command("sample-occupancy")(sample_occupancy)
+app.command("render-views")(render_views)
 app.command("repair")(repair)
 app.command("eval")(evaluate)
 app.command("make-shapes")(make_shapes)

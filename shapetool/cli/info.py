@@ -9,9 +9,14 @@ import typer
 from shapetool.cli import _options, _report
 from shapetool.cli._progress import failure, warnings
 
+Picture = Annotated[
+    Path | None, typer.Option(metavar="FILE.png", help="Draw the mesh from four sides, or the views of a shard.")
+]
+
 
 def info(
     path: Annotated[Path, _options.place("PATH", "A mesh, a shard (.h5) or a dataset folder.")],
+    picture: Picture = None,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
@@ -22,6 +27,8 @@ def info(
     from shapetool.pipelines import info as pipeline
 
     about = pipeline.run(path)
+    if picture is not None:
+        pipeline.draw(path, picture)
     if verbose and not quiet:
         for line in pipeline.report_lines(path):
             for text in [failure(line)] if line["status"] != "ok" else warnings(line):

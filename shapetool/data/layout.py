@@ -47,6 +47,11 @@ class Column:
         return self.types == ("text",)
 
     @property
+    def is_image(self) -> bool:
+        """Whether the column holds a picture for each view."""
+        return "H" in self.axes
+
+    @property
     def is_small(self) -> bool:
         """Whether a whole shard's worth of this column is only a few bytes a shape."""
         return len(self.axes) < 2 and not any(isinstance(axis, str) for axis in self.axes)
@@ -63,6 +68,7 @@ _FRAME = (
 _SURFACE = (Column("surface_points", ("f4",), ("M", 3)), Column("surface_normals", ("f4",), ("M", 3)))
 
 _POINTS = Column("points", ("f4", "f2"), ("P", 3))
+_PIXELS = ("N", "H", "W")  # views, rows of pixels from the top, pixels of a row from the left
 
 KINDS: dict[str, tuple[Column, ...]] = {
     "evaluation": (Column("shape_id", ("text",)),),
@@ -85,6 +91,20 @@ KINDS: dict[str, tuple[Column, ...]] = {
         Column("order", ("i4",), ("P",), optional=True),
         Column("voxels", ("bool",), (64, 64, 64), optional=True),
     ),
+    "views": (
+        *_FRAME,
+        Column("intrinsics", ("f8",), ("N", 3, 3)),
+        Column("pose", ("f8",), ("N", 4, 4)),
+        Column("images", ("u1",), (*_PIXELS, 3), optional=True),
+        Column("alpha", ("u1",), _PIXELS, optional=True),
+        Column("depth", ("f4",), _PIXELS, optional=True),
+        Column("ray_length", ("f4",), _PIXELS, optional=True),
+        Column("normals", ("f4",), (*_PIXELS, 3), optional=True),
+        Column("camera_normals", ("f4",), (*_PIXELS, 3), optional=True),
+        Column("silhouette", ("bool",), _PIXELS, optional=True),
+        Column("face", ("i4",), _PIXELS, optional=True),
+        Column("coordinates", ("f4",), (*_PIXELS, 3), optional=True),
+    ),
 }
 
 
@@ -98,13 +118,15 @@ def columns_of(kind: str) -> tuple[Column, ...]:
     return KINDS[kind]
 
 
-def chunk_shape(shape: Sequence[int]) -> tuple[int, ...] | None:
-    """The HDF5 chunk for a dataset of this shape: one shape and CHUNK_POINTS points, or None where nothing is held.
+def chunk_shape(shape: Sequence[int], column: Column) -> tuple[int, ...] | None:
+    """The HDF5 chunk for a column of this shape: one shape and CHUNK_POINTS points, or None where nothing is held.
 
-    Of a lattice: as many of its planes as make CHUNK_NODES nodes, at least one.
+    Of a lattice: as many of its planes as make CHUNK_NODES nodes, at least one. Of images: one view.
     """
     if 0 in shape:
         return None
+    if column.is_image:
+        return (1, 1, *shape[2:])
     if math.prod(shape[1:]) <= 16:
         return (min(shape[0], CHUNK_SHAPES), *shape[1:])
     rows = max(1, CHUNK_NODES // math.prod(shape[2:])) if len(shape) == 4 else CHUNK_POINTS
@@ -123,7 +145,7 @@ def create_column(
 
     A `growing` one takes any number of shapes, whatever `shape` says of them; a row must hold something.
     """
-    chunks = chunk_shape((1, *shape[1:]) if growing else shape)
+    chunks = chunk_shape((1, *shape[1:]) if growing else shape, column)
     extra: dict[str, Any] = {} if chunks is None else {"chunks": chunks, "fletcher32": True}
     if growing:
         extra["maxshape"] = (None, *shape[1:])

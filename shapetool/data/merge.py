@@ -18,7 +18,16 @@ import h5py
 import numpy as np
 
 from shapetool.data.atomic import beside, remove_leftovers, sync_file, sync_folder
-from shapetool.data.layout import DIGEST, LIBVER, ROW_DIGESTS, chunk_count, chunk_shape, columns_of, create_column
+from shapetool.data.layout import (
+    DIGEST,
+    LIBVER,
+    ROW_DIGESTS,
+    Column,
+    chunk_count,
+    chunk_shape,
+    columns_of,
+    create_column,
+)
 from shapetool.data.reading import open_dataset
 from shapetool.data.room import INDEX_BYTES, SPARE, named_failure, opened, reserve
 from shapetool.data.shardfile import open_file
@@ -97,7 +106,7 @@ class GrowingFile:
             if taken.shapes:
                 if not self.path.exists():
                     self._begin(taken.types)
-                self._reserve(taken.shapes * _bytes_per_row(taken.types))
+                self._reserve(taken.shapes * _bytes_per_row(self._columns, taken.types))
                 with opened(self.path) as file:
                     self._copy(source, file, taken, shape_done)
         return taken
@@ -178,11 +187,14 @@ def _types(file: h5py.File, names: Sequence[str]) -> Types:
     return {name: (file[name].dtype.str, tuple(file[name].shape[1:])) for name in names}
 
 
-def _bytes_per_row(types: Types) -> int:
+def _bytes_per_row(columns: Sequence[Column], types: Types) -> int:
     """What one shape takes in a growing file at most."""
     size = 0
-    for stored, row in types.values():
-        chunks = chunk_shape((1, *row))
+    for column in columns:
+        if column.name not in types:
+            continue
+        stored, row = types[column.name]
+        chunks = chunk_shape((1, *row), column)
         if chunks is not None:
             count = chunk_count((1, *row), chunks)
             size += count * (math.prod(chunks) * np.dtype(stored).itemsize + 4 + INDEX_BYTES)

@@ -13,6 +13,7 @@ from shapetool.data.laws import lattice_problems, occupancy_problems, sdf_proble
 from shapetool.data.layout import DIGEST, row_digest
 from shapetool.data.reading import MANIFEST, Dataset, folder_problems, shard_files
 from shapetool.data.shardfile import Shard, describe_shard
+from shapetool.data.view_laws import view_problems
 from shapetool.data.voxel_laws import voxel_problems
 from shapetool.errors import DataError
 
@@ -110,6 +111,8 @@ def _row_problems(dataset: Dataset, shard: Shard, row: int, recipe: Mapping[str,
         return sdf_problems(values, exact=recipe.get("backend") not in APPROXIMATE)
     if shard.kind == "occupancy":
         return occupancy_problems(values, frame=recipe) + voxel_problems(values, recipe=recipe)
+    if shard.kind == "views":
+        return view_problems(values, recipe=recipe)
     return lattice_problems(values)
 
 

@@ -57,3 +57,12 @@ def analyse(mesh: Mesh, threads: int | None = None) -> Topology:
     found = kernel_of(mesh, threads).topology(True, threads or 0)
     counts = {name: int(found[name]) for name in Topology.__dataclass_fields__ if name not in ("volume", "area")}
     return Topology(**counts, volume=float(found["volume"]), area=float(found["area"]))
+
+
+def is_closed(mesh: Mesh, threads: int | None = None) -> bool:
+    """Whether every edge has exactly two faces, coinciding vertices taken for one; cheaper than `analyse`.
+
+    Raises:
+        MeshError: the mesh has no face.
+    """
+    return bool(kernel_of(mesh, threads).topology(False, threads or 0)["closed"])

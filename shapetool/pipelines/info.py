@@ -10,6 +10,7 @@ from typing import Any
 from shapetool.data.reading import Dataset, open_dataset
 from shapetool.data.shardfile import describe_shard
 from shapetool.errors import DataError
+from shapetool.runner.job import Options
 from shapetool.runner.report import read_report
 from shapetool.runner.run import report_path
 
@@ -34,6 +35,31 @@ def run(path: Path) -> dict[str, Any]:
     from shapetool.pipelines.info_mesh import describe
 
     return describe(path)
+
+
+def draw(path: Path, picture: Path) -> None:
+    """None, once a PNG at `picture` shows the mesh at `path` from four sides, or the first views of a data set.
+
+    Raises:
+        ConfigError: `picture` is no place for a PNG.
+        DataError: the data set is damaged or has no views.
+        MeshError: the mesh cannot be read.
+        OSError: the picture cannot be written.
+    """
+    from shapetool.pipelines.view_pictures import check_place, draw_mesh, draw_sheet
+
+    path = Path(path)
+    check_place("--picture", picture, ".png")
+    if not path.is_dir() and path.suffix.lower() not in (".h5", ".hdf5"):
+        draw_mesh(path, picture)
+        return
+    with open_dataset(path, partial=True) as dataset:
+        if dataset.kind != "views" or not len(dataset):
+            raise DataError(
+                f"{path}: expected a mesh or views to draw, found {len(dataset)} shapes of kind {dataset.kind!r}. "
+                "Make views with `shapetool render-views`."
+            )
+        draw_sheet(dataset, picture, Options())
 
 
 def describe_dataset(path: Path) -> dict[str, Any]:

@@ -23,6 +23,15 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.sampling.sdf",
         "shapetool.sampling.seed",
     ),
+    "render-views": (
+        "shapetool.data.shards",
+        "shapetool.geometry.frame",
+        "shapetool.geometry.topology",
+        "shapetool.pipelines.render_views",
+        "shapetool.render.placing",
+        "shapetool.render.views",
+        "shapetool.sampling.seed",
+    ),
     "eval": (
         "shapetool.data.shards",
         "shapetool.pipelines.eval_pair",

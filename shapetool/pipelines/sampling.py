@@ -70,9 +70,12 @@ def notices(recipe: PointRecipe, found: Collection) -> list[str]:
         from shapetool.geometry.backends import APPROXIMATE
 
         said.append(APPROXIMATE)
-    if found.ignored:
-        said.append(f"{plural(found.ignored, 'file')} passed over: no mesh by the suffix.")
-    return said
+    return said + passed_over(found)
+
+
+def passed_over(found: Collection) -> list[str]:
+    """A sentence if some files were no meshes."""
+    return [f"{plural(found.ignored, 'file')} passed over: no mesh by the suffix."] if found.ignored else []
 
 
 def telling(options: Options, said: list[str]) -> Options:

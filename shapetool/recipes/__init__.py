@@ -12,6 +12,7 @@ from shapetool.recipes.settings import (
     parse_settings,
     share_out,
 )
+from shapetool.recipes.views import VIEWS_RECIPES, ViewsRecipe, views_recipe
 
 __all__ = [
     "BACKENDS",
@@ -23,11 +24,14 @@ __all__ = [
     "REGIONS",
     "SDF_RECIPES",
     "SIGNS",
+    "VIEWS_RECIPES",
     "OccupancyRecipe",
     "PointRecipe",
     "SdfRecipe",
+    "ViewsRecipe",
     "occupancy_recipe",
     "parse_settings",
     "sdf_recipe",
     "share_out",
+    "views_recipe",
 ]

@@ -18,6 +18,7 @@ DTYPES = ("f32", "f16")
 REGIONS = ("box", "ball")
 
 Kind = TypeVar("Kind", bound="PointRecipe")
+Named = TypeVar("Named")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class PointRecipe:
                 raise ConfigError(f"{where}{key} is {getattr(self, key)}; expected a length above 0.")
 
 
-def find_recipe(name: str, known: Mapping[str, Kind]) -> Kind:
+def find_recipe(name: str, known: Mapping[str, Named]) -> Named:
     """The recipe of this name among those that are known.
 
     Raises:

@@ -1,10 +1,12 @@
 """What `render-views` draws: cameras, channels and light, as settings that go to JSON and back."""
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from shapetool.errors import ConfigError, suggestion
-from shapetool.recipes.settings import FRAME_SIZES
+from shapetool.recipes.settings import FRAME_SIZES, find_recipe
 
 CAMERAS = ("r2n2", "sphere", "hammersley")
 CHANNELS = ("rgb", "alpha", "depth", "ray_length", "normal", "camera_normal", "silhouette", "face", "coordinates")
@@ -13,6 +15,16 @@ PROJECTIONS = ("perspective", "orthographic")
 VIEW_LAYOUTS = ("h5", "nerf", "nerfstudio", "r2n2", "neus")
 UPS = ("y", "z")
 BACKGROUNDS = ("white", "black")
+FROM_FILE = "file"  # what `cameras` says where they were read from one
+LARGEST_EDGE = 16384  # pixels: the normals of one view are then 3 GiB, and a chunk of HDF5 ends at 4
+LENS = ("fov", "radius")  # settings of the distributions that have no lens of their own
+COLUMNS = {"rgb": "images", "normal": "normals", "camera_normal": "camera_normals"}
+"""The channels that have another name as a column of a shard."""
+PIXEL_BYTES = {
+    **{"rgb": 3, "alpha": 1, "depth": 4, "ray_length": 4, "normal": 12},
+    **{"camera_normal": 12, "silhouette": 1, "face": 4, "coordinates": 12},
+}
+"""What a pixel of each channel takes in a shard."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +76,97 @@ class ViewsRecipe:
                 raise ConfigError(
                     f"channels: unknown {channel!r}{suggestion(channel, CHANNELS)}; known: {', '.join(CHANNELS)}"
                 )
+        if len(set(self.channels)) != len(self.channels):
+            raise ConfigError(f"channels: expected each once, found {', '.join(self.channels)}.")
         if not self.channels:
             raise ConfigError(f"channels: expected at least one of {', '.join(CHANNELS)}, found none.")
         least = {"views": 1, "height": 1, "width": 1, "samples": 1, "shadows": 0, "occlusion": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ConfigError(f"{name}: expected at least {low}, found {getattr(self, name)}.")
+        if max(self.height, self.width) > LARGEST_EDGE:
+            raise ConfigError(f"size: expected at most {LARGEST_EDGE} pixels, found {self.height}x{self.width}.")
         if not 0 < self.fov < 180:
             raise ConfigError(f"fov: expected degrees between 0 and 180, found {self.fov}.")
-        if not (self.radius >= 0 and self.frame_size > 0 and 0 <= self.ambient <= 1 and 0 <= self.crease <= 180):
-            raise ConfigError(
-                "expected a radius of at least 0, a frame above 0, ambient in 0..1 and a crease in 0..180."
-            )
+        for name, high in (("radius", math.inf), ("ambient", 1), ("crease", 180)):
+            if not 0 <= getattr(self, name) <= high or math.isinf(getattr(self, name)):
+                raise ConfigError(f"{name}: expected a number from 0 to {high}, found {getattr(self, name)}.")
+        if not 0 < self.frame_size < math.inf:
+            raise ConfigError(f"frame_size: expected a length above 0, found {self.frame_size}.")
+        if self.cameras == "r2n2" and self.projection != "perspective":
+            raise ConfigError("projection: the cameras of r2n2 are perspective. Use --cameras sphere or hammersley.")
+
+    @property
+    def bytes_per_shape(self) -> int:
+        """What the channels and the cameras of one shape take."""
+        pixel = sum(PIXEL_BYTES[channel] for channel in self.channels)
+        return self.views * (self.height * self.width * pixel + 8 * (9 + 16))
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting, as JSON."""
-        return asdict(self)
+        """Every setting that counts, as JSON; `from_dict` reads it back."""
+        settings = asdict(self) | {"channels": list(self.channels)}
+        unused = LENS if self.cameras in ("r2n2", FROM_FILE) else ()
+        return {name: value for name, value in settings.items() if name not in unused}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "ViewsRecipe":
+        """The recipe that `to_dict` wrote; what else a shard says of its views is passed over.
+
+        Raises:
+            ConfigError: a setting makes no sense.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls().replace(**{name: value for name, value in settings.items() if name in known})
+
+    def replace(self, **overrides: Any) -> "ViewsRecipe":
+        """This recipe with some settings changed and all checked again; None leaves a setting as it is.
+
+        A changed `normalize` brings the size of its frame with it, unless `frame_size` is given.
+
+        Raises:
+            ConfigError: a setting is unknown, of the wrong type or out of range.
+        """
+        known = [field.name for field in fields(self)]
+        changes = {name: value for name, value in overrides.items() if value is not None}
+        for name, value in changes.items():
+            if name not in known:
+                raise ConfigError(f"views: unknown setting {name!r}{suggestion(name, known)}")
+            changes[name] = _read(name, getattr(self, name), value)
+        frame = changes.get("normalize", self.normalize)
+        if frame != self.normalize and frame in FRAME_SIZES:
+            changes = {"frame_size": FRAME_SIZES[frame], **changes}
+        return replace(self, **changes)
+
+
+def views_recipe(name: str) -> ViewsRecipe:
+    """The recipe of views with this name.
+
+    Raises:
+        ConfigError: there is none; the message names the nearest and all that are known.
+    """
+    return find_recipe(name, VIEWS_RECIPES)
+
+
+def _read(name: str, current: Any, value: Any) -> Any:
+    """The value in the type of the setting; words are read as numbers where a number is wanted."""
+    if isinstance(current, tuple):
+        words = value.split(",") if isinstance(value, str) else value
+        return tuple(str(word).strip() for word in words)
+    if isinstance(current, bool):
+        if str(value).lower() not in ("true", "false", "1", "0"):
+            raise ConfigError(f"{name}: expected true or false, found {value!r}.")
+        return str(value).lower() in ("true", "1")
+    if isinstance(current, str):
+        return str(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name}: expected a number, found {value!r}.") from None
+    if isinstance(current, int):
+        if not number.is_integer():
+            raise ConfigError(f"{name}: expected a whole number, found {value!r}.")
+        return int(number)
+    return number
 
 
 VIEWS_RECIPES: dict[str, ViewsRecipe] = {

@@ -20,6 +20,12 @@ COMMANDS = {
         *("--item-timeout", "--max-failures", "--retry", "--padding", "--grid"),
         *("--count", "--surface-count", "--sign", "--backend", "--normalize", "--dtype"),
     },
+    "render-views": {
+        *("--seed", "--workers", "-j", "--device", "--recipe", "--shard", "--engine", "--overwrite", "--dry-run"),
+        *("--item-timeout", "--max-failures", "--retry", "--normalize"),
+        *("--views", "--size", "--cameras", "--channels", "--layout", "--fov", "--radius", "--projection", "--up"),
+        *("--background", "--ambient", "--shadows", "--occlusion", "--samples", "--contact-sheet", "--turntable"),
+    },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
     "convert": {"--to", "--from", "--split", "--seed", "--workers", "--overwrite", "--dry-run", "--item-timeout"},
     "repair": {
@@ -32,7 +38,7 @@ COMMANDS = {
     },
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
-    "info": set(),
+    "info": {"--picture"},
     "verify": set(),
     "selftest": set(),
 }

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"numpy", "torch", "trimesh", "h5py", "scipy", "pebble", "jaxtyping", "rich", "shapetool.native._kernel"}
+HEAVY = {"numpy", "torch", "trimesh", "h5py", "scipy", "pebble", "PIL", "jaxtyping", "rich", "shapetool.native._kernel"}
 PROGRAM = """
 import io, json, sys
 from contextlib import redirect_stdout
@@ -31,6 +31,7 @@ def run_fresh(*arguments: str) -> dict:
         ("--help",),
         ("--version",),
         ("sample-sdf", "--help"),
+        ("render-views", "--help"),
         ("eval", "--help"),
         ("make-shapes", "--help"),
         ("info", "--help"),

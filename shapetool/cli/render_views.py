@@ -1,0 +1,154 @@
+"""`shapetool render-views`: meshes to images, depth, normals and silhouettes with their cameras."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shapetool.cli import _options, _sampling
+from shapetool.cli._progress import Progress
+from shapetool.errors import ConfigError
+from shapetool.recipes import VIEWS_RECIPES, ViewsRecipe, views_recipe
+from shapetool.recipes.views import BACKGROUNDS, CAMERAS, CHANNELS, PROJECTIONS, UPS, VIEW_LAYOUTS
+
+if TYPE_CHECKING:
+    from shapetool.pipelines.view_pictures import Pictures
+    from shapetool.runner.job import Options
+
+LAYOUTS = ("h5",)
+
+Recipe = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(VIEWS_RECIPES)}.")]
+Count = Annotated[int | None, typer.Option(min=1, help="Views a shape. Default: the recipe's, 24.")]
+Size = Annotated[str | None, typer.Option(metavar="N|HxW", help="Pixels. Default: the recipe's, 224.")]
+Placing = Annotated[
+    str | None, typer.Option(metavar=f"{'|'.join(CAMERAS)}|FILE", help="Where the cameras stand. Default: sphere.")
+]
+Channels = Annotated[
+    str | None, typer.Option(metavar="A,B,C", help=f"Of {', '.join(CHANNELS)}. Default: rgb,depth,normal,silhouette.")
+]
+Layout = Annotated[str, typer.Option(metavar="|".join(VIEW_LAYOUTS), help="The files that are written.")]
+Fov = Annotated[float | None, typer.Option(metavar="DEGREES", help="Field of view of the shorter side. Default: 40.")]
+Radius = Annotated[
+    float | None, typer.Option(help="Distance of the cameras from the origin. Default: the unit sphere just fits.")
+]
+Projection = Annotated[str | None, typer.Option(metavar="|".join(PROJECTIONS), help="Default: perspective.")]
+Up = Annotated[str | None, typer.Option(metavar="|".join(UPS), help="The axis that is up in the images. Default: y.")]
+Background = Annotated[str | None, typer.Option(metavar="|".join(BACKGROUNDS), help="Behind colour. Default: white.")]
+Ambient = Annotated[float | None, typer.Option(metavar="SHARE", help="Light from everywhere, 0 to 1. Default: 0.35.")]
+Shadows = Annotated[int | None, typer.Option(min=0, help="Rays a pixel for soft shadows. Default: 0, none.")]
+Occlusion = Annotated[int | None, typer.Option(min=0, help="Rays a pixel for ambient occlusion. Default: 0, none.")]
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="Rays a pixel along each side for colour and silhouette. Default: 3.")
+]
+Sheet = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw a table of shapes and views as well.")]
+Turntable = Annotated[Path | None, typer.Option(metavar="FILE.gif", help="Draw the first shapes turning as well.")]
+
+
+def render_views(
+    inputs: _options.Inputs,
+    out: _options.Out,
+    recipe: Recipe = "default",
+    views: Count = None,
+    size: Size = None,
+    cameras: Placing = None,
+    channels: Channels = None,
+    layout: Layout = "h5",
+    fov: Fov = None,
+    radius: Radius = None,
+    projection: Projection = None,
+    up: Up = None,
+    background: Background = None,
+    ambient: Ambient = None,
+    shadows: Shadows = None,
+    occlusion: Occlusion = None,
+    samples: Samples = None,
+    normalize: _sampling.Normalize = None,
+    contact_sheet: Sheet = None,
+    turntable: Turntable = None,
+    set: _sampling.Settings = None,  # as in sample-sdf
+    seed: _options.Seed = 0,
+    workers: _options.Workers = None,
+    shard: _options.Shard = None,
+    device: _options.Device = "auto",
+    engine: _options.Engine = "local",
+    overwrite: _options.Overwrite = False,
+    dry_run: _options.DryRun = False,
+    item_timeout: _options.ItemTimeout = 600.0,
+    item_memory: _sampling.ItemMemory = None,
+    max_failures: _options.MaxFailures = None,
+    retry: _options.Retry = None,
+    json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
+    config: _options.Config = None,
+    version: _options.Version = False,
+) -> int:
+    """Render meshes from many cameras: colour, depth, normals, silhouettes and what else a pixel can tell."""
+    from shapetool.pipelines.view_pictures import Pictures
+    from shapetool.runner.job import Options
+    from shapetool.runner.parts import read_part
+
+    _check_layout(layout)
+    height, width = (None, None) if size is None else _read_size(size)
+    words: dict[str, Any] = {"views": views, "height": height, "width": width, "cameras": cameras, "channels": channels}
+    words |= {"fov": fov, "radius": radius, "projection": projection, "up": up, "background": background}
+    words |= {"ambient": ambient, "shadows": shadows, "occlusion": occlusion, "samples": samples}
+    chosen = _chosen(recipe, _sampling.overrides(set, **words, normalize=normalize))
+    with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
+        options = Options(
+            workers=workers,
+            shard=read_part(shard, os.environ),
+            overwrite=overwrite,
+            item_timeout=item_timeout,
+            item_memory=_sampling.read_size(item_memory),
+            max_failures=max_failures,
+            retry=retry,
+            on_event=progress,
+        )
+        pictures = Pictures(contact_sheet, turntable)
+        if dry_run:
+            return _preview(inputs, out, chosen, seed, options, pictures)
+        return _run(inputs, out, chosen, (seed, options, pictures), progress)
+
+
+def _run(
+    inputs: list[str], out: Path, recipe: ViewsRecipe, how: "tuple[int, Options, Pictures]", progress: Progress
+) -> int:
+    from shapetool.pipelines.render_views import run
+
+    seed, options, pictures = how
+    return _sampling.ended(run(inputs, out, recipe, seed=seed, options=options, pictures=pictures), progress)
+
+
+def _preview(
+    inputs: list[str], out: Path, recipe: ViewsRecipe, seed: int, options: "Options", pictures: "Pictures"
+) -> int:
+    from shapetool.pipelines.render_views import plan
+
+    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options, pictures=pictures))
+
+
+def _chosen(name: str, given: dict[str, Any]) -> ViewsRecipe:
+    """The recipe of this name with what was given, where it means something."""
+    from shapetool.pipelines.render_views import check_given
+
+    chosen = views_recipe(name).replace(**given)
+    check_given(chosen, list(given))
+    return chosen
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in VIEW_LAYOUTS:
+        raise ConfigError(f"--layout {layout}: expected {' or '.join(VIEW_LAYOUTS)}.")
+    if layout not in LAYOUTS:
+        raise ConfigError(f"--layout {layout}: comes in a later version. Use {LAYOUTS[0]}.")
+
+
+def _read_size(text: str) -> tuple[int, int]:
+    """Height and width from words such as 224 or 480x640."""
+    match = re.fullmatch(r"\s*(\d+)(?:\s*[xX]\s*(\d+))?\s*", text)
+    if match is None:
+        raise ConfigError(f"--size {text}: expected pixels such as 224, or height x width such as 480x640.")
+    return int(match[1]), int(match[2] or match[1])

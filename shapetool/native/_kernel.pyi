@@ -60,6 +60,19 @@ class Kernel:
     def all_hits(
         self, origins: NDArray[np.float64], directions: NDArray[np.float64], threads: int = 0
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]: ...
+    def views(
+        self,
+        cameras: NDArray[np.float64],
+        height: int,
+        width: int,
+        orthographic: bool,
+        samples: int,
+        images: dict[str, NDArray[np.float32] | NDArray[np.int32]],
+        corners: NDArray[np.float32] | None,
+        slots: NDArray[np.int32] | None,
+        threads: int = 0,
+    ) -> None: ...
+    def smooth_normals(self, least_cosine: float, threads: int = 0) -> NDArray[np.float32]: ...
     def pseudonormals_hold(self, threads: int = 0) -> bool: ...
     def intersecting_pairs(self, slack: float = 0.0, threads: int = 0) -> NDArray[np.int64]: ...
     def topology(self, intersections: bool = False, threads: int = 0) -> dict[str, int | float | bool]: ...

@@ -16,6 +16,7 @@
 #include "query.hpp"
 #include "reading.hpp"
 #include "sampling.hpp"
+#include "views.hpp"
 #include "voxels.hpp"
 
 namespace nb = nanobind;
@@ -51,6 +52,19 @@ Sign sign_named(const std::string &name) {
     if (name == "winding") return Sign::winding;
     if (name != "parity") throw std::invalid_argument("unknown sign method '" + name + "'");
     return Sign::parity;
+}
+
+using Cameras = nb::ndarray<const double, nb::shape<-1, kViewNumbers>, nb::c_contig, nb::device::cpu>;
+using Slots = nb::ndarray<const int32_t, nb::shape<-1>, nb::c_contig, nb::device::cpu>;
+using Corners = nb::ndarray<const float, nb::shape<-1, 3, 3>, nb::c_contig, nb::device::cpu>;
+
+// What an array of that name in `images` may be written to, or null; it must hold `count` numbers.
+template <class T>
+T *image(nb::dict images, const char *name, size_t count) {
+    if (!images.contains(name)) return nullptr;
+    auto array = nb::cast<nb::ndarray<T, nb::c_contig, nb::device::cpu>>(images[name]);
+    if (array.size() != count) throw std::invalid_argument(std::string(name) + ": expected " + std::to_string(count) + " numbers");
+    return array.data();
 }
 
 class Kernel {
@@ -176,6 +190,42 @@ class Kernel {
             query_all_hits(*scene_, origins.data(), directions.data(), R, thread_count(threads), start, t, f);
         }
         return nb::make_tuple(copied(start), copied(t), copied(f));
+    }
+
+    // Writes into the arrays of `images`, by name; rays are those of the pixels, or of the parts of those with a slot.
+    void views(Cameras cameras, int height, int width, bool orthographic, int samples, nb::dict images,
+               std::optional<Corners> corners, std::optional<Slots> slots, int threads) {
+        if (height < 1 || width < 1 || samples < 1 || int64_t(std::max(height, width)) * samples > INT32_MAX / 4)
+            throw std::invalid_argument("expected images of 1 to 2^29 rows and columns of rays");
+        size_t N = cameras.shape(0), rays = N * size_t(height) * size_t(width), wanted = 0;
+        if (corners && corners->shape(0) != scene_->face_count) throw std::invalid_argument("expected three normals a face");
+        if (slots && slots->shape(0) != rays) throw std::invalid_argument("expected a slot for each pixel");
+        for (size_t i = 0; slots && i < rays; ++i) {
+            int32_t slot = slots->data()[i];
+            if (slot >= 0 && size_t(slot) != wanted++) throw std::invalid_argument("expected slots counted from 0");
+        }
+        if (slots) rays = wanted * size_t(samples) * size_t(samples);
+        else if (samples != 1) throw std::invalid_argument("expected slots for more than one ray a pixel");
+        Images out;
+        out.face = image<int32_t>(images, "face", rays);
+        out.depth = image<float>(images, "depth", rays), out.ray_length = image<float>(images, "ray_length", rays);
+        out.normal = image<float>(images, "normal", 3 * rays);
+        out.camera_normal = image<float>(images, "camera_normal", 3 * rays);
+        out.coordinates = image<float>(images, "coordinates", 3 * rays);
+        out.weights = image<float>(images, "weights", 3 * rays), out.light = image<float>(images, "light", rays);
+        Canvas canvas{height, width, orthographic, samples, slots ? slots->data() : nullptr};
+        nb::gil_scoped_release release;
+        draw_views(*scene_, reinterpret_cast<const View *>(cameras.data()), N, canvas, corners ? corners->data() : nullptr,
+                   thread_count(threads), out);
+    }
+
+    Out<float> smooth_normals(double least_cosine, int threads) {
+        Result<float> normals(9 * scene_->face_count);
+        {
+            nb::gil_scoped_release release;
+            smooth_corners(*scene_, least_cosine, thread_count(threads), normals.data);
+        }
+        return Out<float>(normals.data, {scene_->face_count, 3, 3}, normals.owner);
     }
 
     bool pseudonormals(int threads) {
@@ -363,6 +413,9 @@ NB_MODULE(_kernel, m) {
         .def("first_hits", &Kernel::first_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("any_hits", &Kernel::any_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
         .def("all_hits", &Kernel::all_hits, nb::arg("origins"), nb::arg("directions"), nb::arg("threads") = 0)
+        .def("views", &Kernel::views, nb::arg("cameras"), nb::arg("height"), nb::arg("width"), nb::arg("orthographic"),
+             nb::arg("samples"), nb::arg("images"), nb::arg("corners").none(), nb::arg("slots").none(), nb::arg("threads") = 0)
+        .def("smooth_normals", &Kernel::smooth_normals, nb::arg("least_cosine"), nb::arg("threads") = 0)
         .def("pseudonormals_hold", &Kernel::pseudonormals, nb::arg("threads") = 0)
         .def("intersecting_pairs", &Kernel::intersecting_pairs, nb::arg("slack") = 0.0, nb::arg("threads") = 0)
         .def("topology", &Kernel::topology, nb::arg("intersections") = false, nb::arg("threads") = 0);

@@ -6,6 +6,7 @@
 #include "overlap.hpp"
 #include "points.hpp"
 #include "scene.hpp"
+#include "shear.hpp"
 #include "simd.hpp"
 #include "triangle.hpp"
 

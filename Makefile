@@ -67,6 +67,7 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/sdf.py --data $(DATA) --runs $(RUNS) --json bench-results/sdf.json
 	$(BIN)/python benchmarks/occupancy.py --data $(DATA) --runs $(RUNS) --json bench-results/occupancy.json
 	$(BIN)/python benchmarks/lattice.py --data $(DATA) --runs $(RUNS) --json bench-results/lattice.json
+	$(BIN)/python benchmarks/views.py --data $(DATA) --runs $(RUNS) --json bench-results/views.json
 	$(BIN)/python benchmarks/emd.py --data $(DATA) --runs $(RUNS) --json bench-results/emd.json
 	$(BIN)/python benchmarks/points.py --runs $(RUNS) | tee bench-results/points.jsonl
 	$(BIN)/python benchmarks/eval.py --runs $(RUNS) --json bench-results/eval.json

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,6 +23,7 @@ _RAYS = 1 << 20  # traced together
 Aim = Callable[[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
+@runtime_checkable
 class Paint(Protocol):
     """What colour a surface has."""
 

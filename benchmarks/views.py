@@ -5,10 +5,10 @@
 Every number is the median over the runs of seconds from vertices and faces to the images: depth, length along the ray,
 normals of the scene and of the camera, face, coordinates, silhouette, coverage and grey by a lamp at the camera, by one
 ray a pixel. The peers trace the rays, made ready before the clock starts, and make the channels with numpy, as one
-would who has their hits. trimesh asks embree through embreex, Open3D its RaycastingScene. In each run all contestants follow one
-another on one mesh; each waits a moment and is called twice in a row, and the second call counts. Ours is timed too as
-`render-views` draws by default, with nine rays along edges and smooth normals, which no peer is asked for. `differ` is
-the share of pixels whose face is not ours; f4 rays of the peers and ties at edges make it small, not 0.
+would who has their hits. trimesh asks embree through embreex, Open3D its RaycastingScene. In each run all contestants
+follow one another on one mesh; each waits a moment and is called twice in a row, and the second call counts. Ours is
+timed too as `render-views` draws by default, with nine rays along edges and smooth normals, which no peer is asked for.
+`differ` is the share of pixels whose face is not ours; f4 rays of the peers and ties at edges make it small, not 0.
 """
 
 import argparse

@@ -47,23 +47,27 @@ struct Lens {
     }
 };
 
-// The rows begin to end of one view, of canvas.samples times as many rows and columns.
+// The first whole number from x on, and the last up to x, both within 0 .. most or just beside; std::ceil is a call for
+// processors that may lack it.
+int up_to(double x, int most) {
+    if (!(x > 0)) return 0;
+    if (x > most) return most + 1;
+    int down = int(x);
+    return down + (down < x);
+}
+int down_to(double x, int most) { return x < 0 ? -1 : x >= most ? most : int(x); }
+
+// The rows begin to end of one view. Each pixel has samples^2 parts, with a ray through the middle of each.
 struct Drawing {
     const Scene &scene;
     const Lens &lens;
     const Canvas &canvas;
-    const int32_t *slot;  // of this view
-    int begin, end, width;
+    const int32_t *slot;  // of this view, or null
+    int32_t first;        // the first slot of these rows
+    int begin, end;
     const Projected *vertices;
-    double *nearest;  // by place
-    int32_t *face;    // by place
-
-    size_t place(int x, int y) const {
-        int s = canvas.samples;
-        if (!slot) return size_t(y) * size_t(width) + size_t(x);
-        int32_t at = slot[size_t(y / s) * size_t(canvas.width) + size_t(x / s)];
-        return at < 0 ? SIZE_MAX : (size_t(at) * size_t(s) + size_t(y % s)) * size_t(s) + size_t(x % s);
-    }
+    double *nearest;  // by part, those of a pixel row by row
+    int32_t *face;    // by part
 
     void ray(int x, int y, Vec &origin, Vec &direction) const {
         double u = (x + 0.5) / canvas.samples, v = (y + 0.5) / canvas.samples;
@@ -72,19 +76,45 @@ struct Drawing {
         direction = load(w.direction[0]) + load(w.direction[1]) * u + load(w.direction[2]) * v;
     }
 
-    void test(int x, int y, int32_t f, const double *triangle, double least) const {
-        size_t at = place(x, y);
-        if (at == SIZE_MAX || least > nearest[at]) return;
-        Vec origin, direction;
-        ray(x, y, origin, direction);
-        double t = ray_triangle(triangle, Shear(origin, direction), false);
-        if (!(t >= 0)) return;
-        if (t < nearest[at] || (t == nearest[at] && f < face[at])) nearest[at] = t, face[at] = f;
+    // Calls body(part, x, y) with the rays of a pixel within a box of rays, if the pixel is wanted.
+    struct Box {
+        int left, right, top, bottom;
+    };
+    template <class Body>
+    void parts(int x, int y, const Box &box, const Body &body) const {
+        size_t at = size_t(y) * size_t(canvas.width) + size_t(x);
+        if (!slot) return body(at - size_t(begin) * size_t(canvas.width), x, y);
+        if (slot[at] < 0) return;
+        int s = canvas.samples, x0 = x * s, y0 = y * s;
+        size_t from = size_t(slot[at] - first) * size_t(s) * size_t(s);
+        for (int j = std::max(box.top, y0); j <= std::min(box.bottom, y0 + s - 1); ++j)
+            for (int i = std::max(box.left, x0); i <= std::min(box.right, x0 + s - 1); ++i)
+                body(from + size_t((j - y0) * s + i - x0), i, j);
+    }
+    Box all() const { return {0, canvas.width * canvas.samples - 1, begin * canvas.samples, end * canvas.samples - 1}; }
+
+    // A triangle, and a depth that no point of it is nearer than.
+    struct Target {
+        int32_t face;
+        const double *triangle;
+        double least;
+    };
+
+    void test(int x, int y, const Box &box, const Target &target) const {
+        parts(x, y, box, [&](size_t part, int i, int j) {
+            if (target.least > nearest[part]) return;
+            Vec origin, direction;
+            ray(i, j, origin, direction);
+            double t = ray_triangle(target.triangle, Shear(origin, direction), false);
+            if (!(t >= 0)) return;
+            if (t < nearest[part] || (t == nearest[part] && target.face < face[part]))
+                nearest[part] = t, face[part] = target.face;
+        });
     }
 
     // Beside, above or below the rows, or behind: what of a triangle that no pixel can see. For those too near to project.
     bool beside(const double corner[3][3]) const {
-        double s = canvas.samples, low[2] = {0, begin / s}, high[2] = {double(canvas.width), end / s};
+        double low[2] = {0, double(begin)}, high[2] = {double(canvas.width), double(end)};
         bool behind = true, out[4] = {true, true, true, true};
         for (int c = 0; c < 3; ++c) {
             behind &= corner[c][2] < -lens.near;
@@ -102,56 +132,56 @@ struct Drawing {
         double corner[3][3];
         for (int c = 0; c < 3; ++c) lens.times_depth(triangle + 3 * c, corner[c]);
         if (beside(corner)) return;
+        Box box = all();
         for (int y = begin; y < end; ++y)
-            for (int x = 0; x < width; ++x) test(x, y, f, triangle, 0);
+            for (int x = 0; x < canvas.width; ++x) test(x, y, box, {f, triangle, 0});
     }
 
     void draw(int32_t f) const {
-        const Projected *p[3];
-        for (size_t c = 0; c < 3; ++c) p[c] = &vertices[scene.faces[3 * size_t(f) + c]];
-        double least = std::min({p[0]->depth, p[1]->depth, p[2]->depth});
+        const int32_t *corners = &scene.faces[3 * size_t(f)];
+        const Projected &a = vertices[corners[0]], &b = vertices[corners[1]], &c = vertices[corners[2]];
+        double least = std::min(a.depth, std::min(b.depth, c.depth));
         if (!(least >= lens.near)) return too_near(f);
-        double s = canvas.samples, margin = kMargin + (lens.pinhole ? 0 : lens.off), x[3], y[3];
-        for (int c = 0; c < 3; ++c) x[c] = p[c]->u * s - 0.5, y[c] = p[c]->v * s - 0.5;
-        double left = std::max(std::ceil(std::min({x[0], x[1], x[2]}) - margin), 0.0);
-        double right = std::min(std::floor(std::max({x[0], x[1], x[2]}) + margin), width - 1.0);
-        double top = std::max(std::ceil(std::min({y[0], y[1], y[2]}) - margin), double(begin));
-        double bottom = std::min(std::floor(std::max({y[0], y[1], y[2]}) + margin), end - 1.0);
-        if (!(left <= right && top <= bottom)) return;
-        const double *triangle = &scene.triangles[9 * size_t(f)];
-        least -= std::fabs(least) * 1e-9 + lens.off;
-        if ((right - left + 1) * (bottom - top + 1) <= 3) {
-            for (int j = int(top); j <= int(bottom); ++j)
-                for (int i = int(left); i <= int(right); ++i) test(i, j, f, triangle, least);
-            return;
-        }
-        rows(f, triangle, least, x, y, int(left), int(right), int(top), int(bottom), margin);
+        int s = canvas.samples;
+        double margin = kMargin + (lens.pinhole ? 0 : lens.off);
+        Box all = this->all(), box;
+        box.left = up_to((std::min(a.u, std::min(b.u, c.u)) - margin) * s - 0.5, all.right);
+        box.right = down_to((std::max(a.u, std::max(b.u, c.u)) + margin) * s - 0.5, all.right);
+        box.top = std::max(up_to((std::min(a.v, std::min(b.v, c.v)) - margin) * s - 0.5, all.bottom), all.top);
+        box.bottom = down_to((std::max(a.v, std::max(b.v, c.v)) + margin) * s - 0.5, all.bottom);
+        if (box.left > box.right || box.top > box.bottom) return;
+        Target target{f, &scene.triangles[9 * size_t(f)], least - std::fabs(least) * 1e-9 - lens.off};
+        Box pixels = s == 1 ? box : Box{box.left / s, box.right / s, box.top / s, box.bottom / s};
+        if ((pixels.right - pixels.left + 1) * (pixels.bottom - pixels.top + 1) > 3)
+            return rows(target, box, pixels, margin + (s == 1 ? 0 : 0.5));
+        for (int y = pixels.top; y <= pixels.bottom; ++y)
+            for (int x = pixels.left; x <= pixels.right; ++x) test(x, y, box, target);
     }
 
     // Between two lines a side, through the side and through the corner across, lies a triangle, whichever way it turns.
     struct Strip {
-        double slope = 0, low = -INFINITY, high = INFINITY;  // low <= x + slope * y <= high
-        Strip(double xa, double ya, double xb, double yb, double xc, double yc, double margin) {
-            double nx = yb - ya, ny = xa - xb, length = std::fabs(nx) + std::fabs(ny);
+        double slope = 0, low = -INFINITY, high = INFINITY;  // low <= u + slope * v <= high
+        Strip(const Projected &a, const Projected &b, const Projected &c, double margin) {
+            double nx = b.v - a.v, ny = a.u - b.u, length = std::fabs(nx) + std::fabs(ny);
             if (!(std::fabs(nx) > 1e-7 * length)) return;
-            double inverse = 1 / nx, here = xa + ny * inverse * ya, across = xc + ny * inverse * yc;
+            double inverse = 1 / nx, here = a.u + ny * inverse * a.v, across = c.u + ny * inverse * c.v;
             margin *= length * std::fabs(inverse);
             margin += (std::fabs(here) + std::fabs(across)) * 1e-14;
             slope = ny * inverse, low = std::min(here, across) - margin, high = std::max(here, across) + margin;
         }
     };
 
-    void rows(int32_t f, const double *triangle, double least, const double *x, const double *y, int left, int right, int top,
-              int bottom, double margin) const {
-        const Strip strips[3] = {{x[0], y[0], x[1], y[1], x[2], y[2], margin},
-                                 {x[1], y[1], x[2], y[2], x[0], y[0], margin},
-                                 {x[2], y[2], x[0], y[0], x[1], y[1], margin}};
-        for (int j = top; j <= bottom; ++j) {
-            double low = left, high = right;
-            for (const Strip &strip : strips)
-                low = std::max(low, strip.low - strip.slope * j), high = std::min(high, strip.high - strip.slope * j);
-            if (!(low <= high)) continue;
-            for (int i = int(std::ceil(low)), last = int(high); i <= last; ++i) test(i, j, f, triangle, least);
+    void rows(const Target &target, const Box &box, const Box &pixels, double margin) const {
+        const int32_t *corners = &scene.faces[3 * size_t(target.face)];
+        const Projected &a = vertices[corners[0]], &b = vertices[corners[1]], &c = vertices[corners[2]];
+        const Strip strips[3] = {{a, b, c, margin}, {b, c, a, margin}, {c, a, b, margin}};
+        for (int y = pixels.top; y <= pixels.bottom; ++y) {
+            double low = pixels.left, high = pixels.right, v = y + 0.5;
+            for (const Strip &strip : strips) {
+                low = std::max(low, strip.low - strip.slope * v - 0.5);
+                high = std::min(high, strip.high - strip.slope * v - 0.5);
+            }
+            for (int x = up_to(low, pixels.right), last = down_to(high, pixels.right); x <= last; ++x) test(x, y, box, target);
         }
     }
 };
@@ -186,14 +216,12 @@ float headlight(const float *corners, const double *weights, Vec face_normal, Ve
     return float(std::fmax(0.0, turn * dot(smooth, direction) / size));
 }
 
-void describe(const Drawing &d, const Images &images, const float *corner_normals, size_t base, int x, int y) {
-    size_t place = d.place(x, y);
-    if (place == SIZE_MAX) return;
-    size_t at = base + place;
-    int32_t f = d.face[place];
+void describe(const Drawing &d, const Images &images, const float *corner_normals, size_t base, size_t part, int x, int y) {
+    size_t at = base + part;
+    int32_t f = d.face[part];
     if (images.face) images.face[at] = f;
     if (f < 0) return put_nothing(images, at);
-    double unit = std::ldexp(1.0, d.scene.exponent), t = d.nearest[place], weights[3];
+    double unit = std::ldexp(1.0, d.scene.exponent), t = d.nearest[part], weights[3];
     const double *triangle = &d.scene.triangles[9 * size_t(f)];
     Vec origin, direction;
     d.ray(x, y, origin, direction);
@@ -271,12 +299,23 @@ struct Fan {
 
 }  // namespace
 
+namespace {
+
+// How many slots some rows of pixels have, and the first of them: they follow one another.
+size_t wanted_slots(const int32_t *slot, size_t begin, size_t end, int32_t &first) {
+    size_t wanted = 0;
+    for (size_t i = begin; i < end; ++i)
+        if (slot[i] >= 0 && !wanted++) first = slot[i];
+    return wanted;
+}
+
+}  // namespace
+
 void draw_views(const Scene &s, const View *views, size_t N, const Canvas &canvas, const float *corner_normals, int threads,
                 const Images &images) {
-    int height = canvas.height * canvas.samples, width = canvas.width * canvas.samples;
     size_t bands = N >= 2 * size_t(threads) ? 1 : std::min<size_t>(size_t(canvas.height), size_t(threads));
-    size_t pixels = size_t(canvas.height) * size_t(canvas.width);
-    int rows = int((size_t(canvas.height) + bands - 1) / bands) * canvas.samples;
+    size_t width = size_t(canvas.width), pixels = size_t(canvas.height) * width;
+    size_t parts = size_t(canvas.samples) * size_t(canvas.samples), rows = (size_t(canvas.height) + bands - 1) / bands;
     struct Room {
         std::vector<Projected> vertices;
         std::vector<double> nearest;
@@ -285,33 +324,26 @@ void draw_views(const Scene &s, const View *views, size_t N, const Canvas &canva
     std::vector<Room> rooms(static_cast<size_t>(threads));
     parallel_for(threads, N * bands, 1, [&](size_t item, size_t, int thread) {
         Room &room = rooms[size_t(thread)];
-        size_t number = item / bands, base = canvas.slot ? 0 : number * pixels, parts = size_t(canvas.samples * canvas.samples);
-        int begin = int(item % bands) * rows, end = std::min(height, begin + rows);
+        size_t number = item / bands, begin = item % bands * rows, end = std::min(size_t(canvas.height), begin + rows);
         if (begin >= end) return;
-        // Slots of a view's rows follow one another, so that their places begin at the first of them.
-        Canvas mine = canvas;
+        size_t base = number * pixels + begin * width, count = (end - begin) * width;
         const int32_t *slot = canvas.slot ? canvas.slot + number * pixels : nullptr;
-        std::vector<int32_t> from_first;
-        size_t count = pixels;
+        int32_t first = 0;
         if (slot) {
-            size_t from = size_t(begin / canvas.samples) * size_t(canvas.width), to = size_t(end / canvas.samples) * size_t(canvas.width);
-            int32_t first = -1, wanted = 0;
-            from_first.assign(slot, slot + pixels);
-            for (size_t i = from; i < to; ++i) {
-                if (slot[i] < 0) continue;
-                if (first < 0) first = slot[i];
-                from_first[i] = slot[i] - first, ++wanted;
-            }
-            if (!wanted) return;
-            slot = from_first.data(), count = size_t(wanted) * parts, base = size_t(first) * parts;
+            count = wanted_slots(slot, begin * width, end * width, first) * parts, base = size_t(first) * parts;
+            if (!count) return;
         }
-        Lens lens(s, views[number], mine);
+        Lens lens(s, views[number], canvas);
         room.vertices.resize(s.vertex_count), room.nearest.assign(count, INFINITY), room.face.assign(count, -1);
         project_vertices(s, lens, room.vertices.data());
-        Drawing drawing{s, lens, mine, slot, begin, end, width, room.vertices.data(), room.nearest.data(), room.face.data()};
+        Drawing drawing{s, lens, canvas, slot, first, int(begin), int(end), room.vertices.data(), room.nearest.data(),
+                        room.face.data()};
         for (size_t f = 0; f < s.face_count; ++f) drawing.draw(int32_t(f));
-        for (int y = begin; y < end; ++y)
-            for (int x = 0; x < width; ++x) describe(drawing, images, corner_normals, base, x, y);
+        for (int y = int(begin); y < int(end); ++y)
+            for (int x = 0; x < canvas.width; ++x)
+                drawing.parts(x, y, drawing.all(), [&](size_t part, int i, int j) {
+                    describe(drawing, images, corner_normals, base, part, i, j);
+                });
     });
 }
 

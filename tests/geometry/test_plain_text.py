@@ -168,7 +168,7 @@ def test_a_damaged_off_file_never_reads_differently_the_quick_way() -> None:
 
 
 def obj_by_lines(data: bytes) -> RawMesh:
-    return obj._read_line_by_line(obj._lines(data))
+    return obj._read_line_by_line(obj.statement_lines(data))
 
 
 ODD_OBJ = "# by hand\r\nmtllib a b.mtl\no x\n\ng f\ns 1\nvn 0 0 1\nvt 0 v\n usemtl f 1 2 3\n" + obj_text()

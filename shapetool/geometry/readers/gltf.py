@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from shapetool.errors import MeshError
 from shapetool.geometry.readers.gltf_file import GltfFile, entry, whole
-from shapetool.geometry.readers.raw import RawMesh
+from shapetool.geometry.readers.raw import Part, RawMesh
 from shapetool.geometry.readers.source import Source
 from shapetool.geometry.wording import plural
 
@@ -34,13 +34,14 @@ def read_gltf(source: Source) -> RawMesh:
         raise MeshError("expected at least one mesh, found none in the file.")
     placed = _placed_meshes(file, warnings)
     pieces: list[tuple[np.ndarray, np.ndarray]] = []
-    parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    parts: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
+    order: list[Part] = []
     skipped: list[str] = []
     vertices_so_far = cost = 0
     for number, transform in placed:
         if number not in parts:
             parts[number] = _mesh_parts(file, number, skipped)
-        for vertices, faces in parts[number]:
+        for primitive, vertices, faces in parts[number]:
             cost += _BYTES_A_CORNER * (len(vertices) + faces.size)
             if cost > source.max_bytes:
                 raise MeshError(f"the scene repeats its meshes to more than {source.max_bytes} bytes. Split it.")
@@ -49,13 +50,14 @@ def read_gltf(source: Source) -> RawMesh:
             with np.errstate(over="ignore", invalid="ignore"):  # the gate behind refuses what is not finite
                 placed_vertices = vertices @ transform[:3, :3].T + transform[:3, 3]
             pieces.append((placed_vertices, faces + vertices_so_far))
+            order.append(Part(number, primitive, len(vertices), len(faces)))
             vertices_so_far += len(vertices)
     warnings += [f"{plural(skipped.count(text), 'part')} {text} left out" for text in sorted(set(skipped))]
     if not pieces:
         raise MeshError(
             "expected at least one face, found none: " + ("; ".join(warnings) or "the scene shows no mesh") + "."
         )
-    return RawMesh(np.concatenate([v for v, _ in pieces]), np.concatenate([f for _, f in pieces]), warnings)
+    return RawMesh(np.concatenate([v for v, _ in pieces]), np.concatenate([f for _, f in pieces]), warnings, order)
 
 
 def _placed_meshes(file: GltfFile, warnings: list[str]) -> list[tuple[int, Float[np.ndarray, "4 4"]]]:
@@ -148,8 +150,8 @@ def _numbers(value: object, count: int, where: str) -> Float[np.ndarray, "n"]:
     return numbers
 
 
-def _mesh_parts(file: GltfFile, number: int, skipped: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The vertices and triangles of each primitive of a mesh; what is no surface is noted in `skipped`.
+def _mesh_parts(file: GltfFile, number: int, skipped: list[str]) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """The number, vertices and triangles of each primitive of a mesh; what is no surface is noted in `skipped`.
 
     Raises:
         MeshError: when a primitive is malformed.
@@ -171,7 +173,7 @@ def _mesh_parts(file: GltfFile, number: int, skipped: list[str]) -> list[tuple[n
             skipped.append("without positions")
         else:
             part = _primitive(file, attributes["POSITION"], primitive.get("indices"), mode, where, skipped)
-            parts.append(part)
+            parts.append((index, *part))
     return parts
 
 

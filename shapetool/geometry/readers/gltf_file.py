@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Num
 
 from shapetool.errors import MeshError
-from shapetool.geometry.readers.source import Source, read_file, refuse_outside, shown
+from shapetool.geometry.readers.source import Source, read_beside, shown
 from shapetool.geometry.wording import plural
 
 _GLB_MAGIC, _JSON_CHUNK, _BIN_CHUNK = b"glTF", 0x4E4F534A, 0x004E4942
@@ -81,6 +81,20 @@ class GltfFile:
         if accessor.get("normalized") and kind.kind in "iu":
             return np.maximum(values.astype(np.float64) / np.iinfo(kind).max, -1.0)
         return values
+
+    def image(self, index: object, where: str) -> bytes:
+        """The encoded bytes of an image, from a view of a buffer, data in the text, or a file below the root.
+
+        Raises:
+            MeshError: when there is none, or it lies elsewhere.
+        """
+        place = f"{where}: images[{index}]"
+        image = self.item("images", index, where)
+        if "uri" in image:
+            return self._resource(image["uri"], place)
+        view = self.item("bufferViews", entry(image, "bufferView", None, place), place)
+        length = whole(entry(view, "byteLength", None, place), place)
+        return self._elements(image["bufferView"], 0, np.dtype("u1"), 1, length, place).tobytes()
 
     def _sparse(self, sparse: dict[str, Any], base: np.ndarray, kind: np.dtype, place: str) -> np.ndarray:
         """The base values with some rows replaced.
@@ -173,6 +187,14 @@ class GltfFile:
             if number or self._binary is None:
                 raise MeshError(f"{place} names no file, and there is no binary chunk for it.")
             return self._binary
+        return self._resource(uri, place)
+
+    def _resource(self, uri: object, place: str) -> bytes:
+        """The bytes that a URI names: data in the text, or a file below the root.
+
+        Raises:
+            MeshError: when there is no such file, it lies elsewhere, or the data cannot be decoded.
+        """
         if not isinstance(uri, str):
             raise MeshError(f"{place}: expected a text as uri.")
         if uri.startswith("data:"):
@@ -194,10 +216,8 @@ class GltfFile:
             raise MeshError(
                 f"{place}: expected a file beside the mesh, found {shown(name)[:200]!r}, which is not opened."
             )
-        path = self._source.folder / name
         try:
-            refuse_outside(path, self._source.root)
-            return read_file(path, self._source.max_bytes)
+            return read_beside(self._source, self._source.folder, name)
         except MeshError as error:
             raise MeshError(f"{place} names {shown(name)[:200]!r}: {error}") from None
 

@@ -25,7 +25,7 @@ def read_obj(data: bytes) -> RawMesh:
     Raises:
         MeshError: for a vertex without three numbers, an index of 0, no number, or beyond the vertices; with the line.
     """
-    return _read_plain(data) or _read_line_by_line(_lines(data))
+    return _read_plain(data) or _read_line_by_line(statement_lines(data))
 
 
 def _read_plain(data: bytes) -> RawMesh | None:
@@ -80,12 +80,12 @@ def _read_line_by_line(lines: list[bytes]) -> RawMesh:
             seen.append(len(vertex_rows))
         elif row:
             others.append(row)
-    vertices = _vertices(vertex_rows, vertex_lines)
-    corners, sizes = _corners(face_rows, face_lines, seen)
+    vertices = positions(vertex_rows, vertex_lines)
+    corners, sizes = corners_of(face_rows, face_lines, seen)
     return raw_from_polygons(vertices, corners, sizes, _left_out(*_count_others(others)), face_lines)
 
 
-def _lines(data: bytes) -> list[bytes]:
+def statement_lines(data: bytes) -> list[bytes]:
     """The lines without comments, those ending in a backslash joined with the next."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\\" in data:
@@ -113,7 +113,7 @@ def _left_out(curves: int, free_form: int, unknown: int) -> list[str]:
     return warnings
 
 
-def _vertices(rows: list[list[bytes]], lines: list[int]) -> Float[np.ndarray, "V 3"]:
+def positions(rows: list[list[bytes]], lines: list[int]) -> Float[np.ndarray, "V 3"]:
     """The first three numbers of each vertex line; a weight or a colour behind them is passed over.
 
     Raises:
@@ -129,7 +129,7 @@ def _vertices(rows: list[list[bytes]], lines: list[int]) -> Float[np.ndarray, "V
     return np.array(flat, np.float64).reshape(-1, 3)
 
 
-def _corners(
+def corners_of(
     rows: list[list[bytes]], lines: list[int], seen: list[int]
 ) -> tuple[Int[np.ndarray, "C"], Int[np.ndarray, "N"]]:
     """The vertex indices of all faces, from 0, and the number of corners of each.

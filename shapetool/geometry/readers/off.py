@@ -52,7 +52,7 @@ def _read_lines(data: bytes) -> RawMesh:
     Raises:
         MeshError: as `read_off` says.
     """
-    lines = _lines(data)
+    lines = statement_lines(data)
     n_vertices, n_faces, lines = _counts(lines, len(data))
     spare = len(lines) - n_vertices - n_faces
     if spare and (streamed := _read_stream(lines, n_vertices, n_faces)):
@@ -90,7 +90,7 @@ def _read_stream(lines: list[bytes], n_vertices: int, n_faces: int) -> RawMesh |
     return raw_from_polygons(vertices, *packed, [])
 
 
-def _lines(data: bytes) -> list[bytes]:
+def statement_lines(data: bytes) -> list[bytes]:
     """The lines that hold a word, without comments and without the word OFF.
 
     Raises:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shapetool.errors import MeshError
-from shapetool.geometry.readers.ply_body import BinaryBody, Element, Property, TextBody
+from shapetool.geometry.readers.ply_body import BinaryBody, Element, Lists, Property, TextBody, Values
 from shapetool.geometry.readers.raw import RawMesh, raw_from_polygons
 from shapetool.geometry.wording import plural
 
@@ -75,6 +75,19 @@ def read_ply_points(data: bytes) -> tuple[Float[np.ndarray, "V 3"], Float[np.nda
                 return points, None
             return points, np.stack([values[f"n{axis}"].astype(np.float64) for axis in "xyz"], axis=1)
     return np.zeros((0, 3)), None
+
+
+def ply_tables(data: bytes) -> tuple[dict[str, tuple[Values, Lists]], list[str]]:
+    """The single values and the lists of every element by its name, and the comments of the header.
+
+    Raises:
+        MeshError: as `read_ply` does.
+    """
+    elements, order, start, _ = _header(data)
+    body = TextBody(data[start:]) if order == "" else BinaryBody(data, start, order)
+    head = data[:start].decode("latin-1").splitlines()
+    comments = [line.partition("comment")[2].strip() for line in head if line.startswith("comment")]
+    return {element.name: body.take(element) for element in elements}, comments
 
 
 def face_count(data: bytes) -> int:

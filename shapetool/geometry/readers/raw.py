@@ -10,6 +10,16 @@ from shapetool.errors import MeshError
 from shapetool.geometry.polygons import triangulate
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which primitive of a glTF the next vertices and triangles are of, and how many they are."""
+
+    mesh: int
+    primitive: int
+    vertices: int
+    faces: int
+
+
 @dataclass(frozen=True, eq=False)
 class RawMesh:
     """Vertices and triangles as a file holds them, with a sentence for each thing that was left out or looked odd."""
@@ -17,6 +27,7 @@ class RawMesh:
     vertices: Float[np.ndarray, "V 3"]
     faces: Int[np.ndarray, "F 3"]
     warnings: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)  # in the order of the vertices; of a glTF alone
 
 
 def raw_from_polygons(

@@ -118,6 +118,19 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     return data
 
 
+def read_beside(source: Source, folder: Path, name: str) -> bytes:
+    """The bytes of a file that a mesh names, seen from a folder and confined to the root of the mesh.
+
+    Raises:
+        MeshError: for an absolute name, one that leaves the root, and whatever `read_file` refuses.
+    """
+    if "\0" in name or Path(name).is_absolute():
+        raise MeshError("expected a name relative to the mesh; others are not opened.")
+    path = folder / name
+    refuse_outside(path, source.root)
+    return read_file(path, source.max_bytes)
+
+
 def refuse_foreign(data: bytes, suffix: str) -> None:
     """Nothing, when the first bytes do not belong to another kind of file.
 

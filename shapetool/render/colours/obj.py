@@ -10,6 +10,7 @@ from shapetool.errors import MeshError
 from shapetool.geometry.readers.obj import corners_of, positions, statement_lines
 from shapetool.geometry.readers.raw import floats
 from shapetool.geometry.readers.source import Source, read_beside, shown
+from shapetool.geometry.wording import plural
 from shapetool.render.colours.raw import Material, RawPaint, cut, in_unit
 from shapetool.render.colours.texture import Textures
 
@@ -53,7 +54,7 @@ def obj_paint(source: Source, warnings: list[str]) -> RawPaint | None:
         uv = _texture_coordinates(rows)[faces]
         lost = ~np.isfinite(uv).all(axis=(1, 2)) & np.array([entry.texture is not None for entry in chosen])[number]
         if lost.any():
-            warnings.append(f"{int(lost.sum())} textured triangles without texture coordinates, drawn grey")
+            warnings.append(f"{plural(int(lost.sum()), 'textured triangle')} without texture coordinates, drawn grey")
             number[lost] = len(chosen)
             chosen.append(_GREY)
             uv[lost] = 0
@@ -150,7 +151,7 @@ def _materials(rows: _Rows, source: Source, coloured: bool, warnings: list[str])
     missing = sorted(wanted - known.keys() - {"", "None"})  # Blender names a face without a material None
     if missing and not coloured:
         names = ", ".join(repr(shown(name)[:60]) for name in missing[:3]) + (" ..." if len(missing) > 3 else "")
-        warnings.append(f"{len(missing)} of the materials are in no material file, drawn grey: {names}")
+        warnings.append(f"{plural(len(missing), 'material')} in no material file, drawn grey: {names}")
     return known | dict.fromkeys(wanted - known.keys(), plain)
 
 

@@ -44,8 +44,9 @@ class SurfacePaint:
         """Red, green and blue, 0 to 1 as in an image file, at points of faces given by the weights of their corners."""
         found = np.empty((len(faces), 3))
         material = self.material[faces]
-        for number in np.unique(material).tolist():
-            here = np.flatnonzero(material == number)
+        used = np.flatnonzero(np.bincount(material, minlength=1)).tolist()
+        for number in used:
+            here = np.flatnonzero(material == number) if len(used) > 1 else slice(None)
             found[here] = self._of(self.materials[number], faces[here], barycentric[here])
         return np.clip(from_linear(found) if self.linear else found, 0, 1)
 
@@ -74,8 +75,10 @@ class SurfacePaint:
             uv = np.einsum("kc,kcd->kd", weights, self.uv[faces])
             light = np.empty((len(faces), 3))
             level = np.zeros(len(faces), np.int64) if self.level is None else self.level[faces]
-            for one in np.unique(level).tolist():
-                light[level == one] = material.texture.light(uv[level == one], one)
+            used = np.flatnonzero(np.bincount(level, minlength=1)).tolist()
+            for one in used:
+                here = np.flatnonzero(level == one) if len(used) > 1 else slice(None)
+                light[here] = material.texture.light(uv[here], one)
             found *= light if self.linear else from_linear(light)
         if material.corner_colours and self.corner_colours is not None:
             found *= np.einsum("kc,kcd->kd", weights, self.corner_colours[faces])

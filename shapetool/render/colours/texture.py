@@ -33,7 +33,7 @@ def from_linear(light: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape
     return np.where(light <= 0.0031308, light * 12.92, bright)
 
 
-_LIGHT = to_linear(np.arange(256) / 255)
+_LIGHT32 = to_linear(np.arange(256) / 255).astype(np.float32)
 
 
 @dataclass(eq=False)
@@ -56,15 +56,18 @@ class Texture:
         """The linear light at texture coordinates, bilinear between texels 2**level wide."""
         image = self._level(level)
         height, width = image.shape[:2]
+        texels = image.reshape(-1, 3)
         x, y = uv[:, 0] * width - 0.5, uv[:, 1] * height - 0.5
         left, top = np.floor(x), np.floor(y)
-        right, below = (x - left)[:, None], (y - top)[:, None]
+        right, below = (x - left).astype(np.float32)[:, None], (y - top).astype(np.float32)[:, None]
         columns = [_wrapped(left + k, width, self.wrap[0]) for k in (0, 1)]
-        rows = [_wrapped(top + k, height, self.wrap[1]) for k in (0, 1)]
-        upper = _LIGHT[image[rows[0], columns[0]]] * (1 - right) + _LIGHT[image[rows[0], columns[1]]] * right
-        lower = _LIGHT[image[rows[1], columns[0]]] * (1 - right) + _LIGHT[image[rows[1], columns[1]]] * right
-        found: np.ndarray = upper * (1 - below) + lower * below
-        return found
+        rows = [_wrapped(top + k, height, self.wrap[1]) * width for k in (0, 1)]
+        # Rows of three gathered by one flat index take a third of the time of two indices.
+        a, b, c, d = (_LIGHT32.take(texels.take(row + column, axis=0)) for row in rows for column in columns)
+        a += (b - a) * right
+        c += (d - c) * right
+        a += (c - a) * below
+        return a
 
     def _level(self, level: int) -> UInt8[np.ndarray, "h w 3"]:
         """The image halved so many times, as far as it goes; made when it is first asked for."""
@@ -72,7 +75,7 @@ class Texture:
             self._levels.append(self.pixels)
         while len(self._levels) <= level and max(self._levels[-1].shape[:2]) > 1:
             last = self._levels[-1]
-            channels = [halved(halved(_LIGHT.astype(np.float32)[last[..., k]]).T).T for k in range(3)]
+            channels = [halved(halved(_LIGHT32[last[..., k]]).T).T for k in range(3)]
             self._levels.append(np.rint(255 * from_linear(np.stack(channels, axis=2))).astype(np.uint8))
         return self._levels[min(level, len(self._levels) - 1)]
 
@@ -95,9 +98,17 @@ def _wrapped(index: Float[np.ndarray, " K"], size: int, wrap: str) -> np.ndarray
     if wrap == "clamp":
         return np.clip(index, 0, size - 1).astype(np.int64)
     if wrap == "mirror":
-        around = np.mod(index, 2 * size).astype(np.int64)
+        around = _within(index, 2 * size)
         return np.minimum(around, 2 * size - 1 - around)
-    return np.minimum(np.mod(index, size).astype(np.int64), size - 1)  # the modulus of a tiny negative is the size
+    return _within(index, size)
+
+
+def _within(index: Float[np.ndarray, " K"], size: int) -> np.ndarray:
+    """Whole numbers modulo the size; most are within already, and the modulus is slow."""
+    whole = np.clip(index, -(2**62), 2**62).astype(np.int64)
+    beyond = np.flatnonzero((whole < 0) | (whole >= size))
+    whole[beyond] %= size
+    return whole
 
 
 class Textures:

@@ -16,6 +16,7 @@ from shapetool.geometry.clean import merge_positions
 from shapetool.geometry.mesh import Mesh, load_mesh
 from shapetool.geometry.readers.source import Source, open_source
 from shapetool.geometry.wording import plural
+from shapetool.render.cameras import Cameras
 from shapetool.render.colours.raw import NEUTRAL, Material, RawPaint
 from shapetool.render.colours.texture import from_linear, to_linear
 
@@ -56,7 +57,7 @@ class SurfacePaint:
         The texture of a face is averaged over squares of at most that width (powers of two of its texels), so that
         one seen from afar does not sparkle. A face seen at a flat angle is averaged no further.
         """
-        if self.uv is None or not width > 0:
+        if self.uv is None or not 0 < width < np.inf:
             return self
         texels = np.array([m.texture.area if m.texture else 0 for m in self.materials], np.float64)[self.material]
         edges = self.uv[:, 1:] - self.uv[:, :1]
@@ -117,6 +118,16 @@ def load_painted(path: str | Path, root: Path | None = None, max_bytes: int = 2 
     except (MeshError, ValueError, OverflowError) as error:
         warnings.append(f"the colours are damaged, all is drawn grey: {str(error)[:200]}")
     return Painted(mesh, paint, mesh.warnings + tuple(dict.fromkeys(warnings)))
+
+
+def sample_width(cameras: Cameras, samples: int) -> float:
+    """How far apart samples are on a surface at the origin, in the unit of the scene, in the view that is nearest to it.
+
+    `samples` are a pixel and axis. Divided by the scale of the frame it is what `filtered` takes.
+    """
+    focal = np.sqrt(cameras.intrinsics[:, 0, 0] * cameras.intrinsics[:, 1, 1])
+    away = 1.0 if cameras.orthographic else np.linalg.norm(cameras.positions, axis=1)
+    return float((away / focal).min(initial=np.inf)) / samples
 
 
 def _reader(suffix: str) -> _Reader | None:

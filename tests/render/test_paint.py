@@ -10,7 +10,7 @@ from shapetool.recipes.views import ViewsRecipe
 from shapetool.render.cameras import Cameras, look_at
 from shapetool.render.colours.raw import NEUTRAL
 from shapetool.render.colours.texture import from_linear, to_linear
-from shapetool.render.paint import Painted, find_again, load_painted
+from shapetool.render.paint import Painted, find_again, load_painted, sample_width
 from shapetool.render.views import render_views
 from tests.geometry.mesh_files import CUBE_FACES, CUBE_QUADS, CUBE_VERTICES, glb_bytes, obj_text, write
 from tests.render.painted_files import (
@@ -228,6 +228,16 @@ def test_from_afar_a_texture_is_its_mean_light(tmp_path):
     near = painted.paint.filtered(0.9 / 64)
     assert np.array_equal(near.colours(faces, weights), painted.paint.colours(faces, weights))
     assert np.ptp(near.colours(faces, weights)) > 0.5
+
+
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_samples_are_as_far_apart_as_their_rays_at_the_origin(orthographic):
+    # The second camera is nearer; neighbours among two samples a pixel and axis are half a pixel apart.
+    pose = look_at(np.array([[0, 0, 5.0], [3.0, 0, 0]]))
+    cameras = Cameras((40, 60), np.tile([[80.0, 0, 30], [0, 80, 20], [0, 0, 1]], (2, 1, 1)), pose, orthographic)
+    origins, directions = cameras.rays(np.array([[30.0, 20], [30.5, 20]]), 1)
+    ends = origins + 3 * directions
+    assert sample_width(cameras, 2) == pytest.approx(np.linalg.norm(ends[1] - ends[0]))
 
 
 def test_faces_are_found_again_in_any_order_and_winding():

@@ -121,7 +121,7 @@ def load_painted(path: str | Path, root: Path | None = None, max_bytes: int = 2 
 
 
 def sample_width(cameras: Cameras, samples: int) -> float:
-    """How far apart samples are on a surface at the origin, in the unit of the scene, in the view that is nearest to it.
+    """How far apart samples are on a surface at the origin, in the unit of the scene and in the nearest view.
 
     `samples` are a pixel and axis. Divided by the scale of the frame it is what `filtered` takes.
     """

@@ -7,13 +7,14 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from shapetool.errors import ConfigError, DataError
 from shapetool.pipelines.export import SHARDS, Conversion, Exported, export, foreseen_export
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.runner.items import Item
-from shapetool.runner.job import Record, Summary
+from shapetool.runner.job import Job, Record, Summary
 from shapetool.runner.preview import Preview, preview
 from shapetool.runner.run import run_job
 from shapetool.runner.warm import warm_up
@@ -149,7 +150,7 @@ def _guesses(source: Path) -> list[str]:
     return [name for name in reversed(modules.values()) if load_format(name).find(source)]
 
 
-def _import_job(source: Path, layout: str, conversion: Conversion) -> tuple[ImportJob, list[Item]]:
+def _import_job(source: Path, layout: str, conversion: Conversion) -> tuple[Job, list[Item]]:
     """The job and its items, with as many points a shape as every shape has, unless a number was given.
 
     Raises:
@@ -167,12 +168,11 @@ def _import_job(source: Path, layout: str, conversion: Conversion) -> tuple[Impo
     twice = [shape_id for shape_id, times in Counter(item.id for item in items).items() if times > 1]
     if twice:
         raise ConfigError(f"{source}: expected every shape once, found {twice[0]} again. Convert one file at a time.")
-    sizes, problem = [], ""
-    for path in dict.fromkeys(item.path for item in items if item.problem is None):
-        try:
-            sizes.append(module.sizes(path, root))
-        except (DataError, OSError) as error:
-            problem = problem or str(error)  # the run says it of each
+    sizes, problem = _sizes(module, items, root)
+    if module.KINDS == ("views",) and sizes:
+        from shapetool.pipelines.import_views import views_job
+
+        return views_job(layout, sizes, conversion), items
     sizes = [size for size in sizes if size.points]
     if not sizes:
         raise ConfigError(f"{source}: expected files of {layout}, found none that can be read. {problem}")
@@ -185,6 +185,17 @@ def _import_job(source: Path, layout: str, conversion: Conversion) -> tuple[Impo
     voxels = sizes[0].voxels if len({size.voxels for size in sizes}) == 1 else 0
     job = ImportJob(layout, sizes[0].kind, count, surface_count, dtype, conversion.seed, voxels, sizes[0].more)
     return job, items
+
+
+def _sizes(module: ModuleType, items: list[Item], root: Path) -> tuple[list[Any], str]:
+    """What each readable file holds, and what is wrong with the first that is not; the run says it of each."""
+    sizes, problem = [], ""
+    for path in dict.fromkeys(item.path for item in items if item.problem is None):
+        try:
+            sizes.append(module.sizes(path, root))
+        except (DataError, OSError) as error:
+            problem = problem or str(error)
+    return sizes, problem
 
 
 def _item(shape_id: str, path: Path, root: Path, held: int) -> Item:

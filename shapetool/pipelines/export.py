@@ -62,17 +62,16 @@ def _opened(source: Path, to: str) -> "Dataset":
 
     dataset, kinds = open_dataset(source), load_format(to).KINDS
     if dataset.kind not in kinds:
-        made_by = {"sdf": "sample-sdf", "occupancy": "sample-occupancy"}[kinds[0]]
+        made_by = {"sdf": "sample-sdf", "occupancy": "sample-occupancy", "views": "render-views"}[kinds[0]]
         raise ConfigError(
             f"{source}: {to} holds kind {kinds[0]!r}, found shards of kind {dataset.kind!r}. Make them with "
             f"`shapetool {made_by}`."
         )
     needed = getattr(load_format(to), "NEEDS", ())
     if not set(needed) <= set(dataset.columns):
-        raise ConfigError(
-            f"{source}: {to} needs {' and '.join(needed)} beside the points, found none. Make them with "
-            f"`shapetool sample-occupancy --recipe {to}`."
-        )
+        way = "render-views --channels rgb,alpha" if dataset.kind == "views" else f"sample-occupancy --recipe {to}"
+        missing = " and ".join(name for name in needed if name not in dataset.columns)
+        raise ConfigError(f"{source}: {to} needs {missing} too, found none. Make them with `shapetool {way}`.")
     twice = [shape_id for shape_id, times in Counter(dataset.shape_ids).items() if times > 1]
     if twice:
         raise DataError(f"{source}: expected every id once, found {twice[0]} again. Run `shapetool verify` on it.")
@@ -102,11 +101,14 @@ def _planned(dataset: "Dataset", out: Path, conversion: Conversion) -> _Plan:
     """The plan of an export.
 
     Raises:
+        ConfigError: there are lists for a layout that has none.
         DataError: an id leads elsewhere, two lead to one place, or a list names a shape that is not there.
     """
     from shapetool.data.formats import load_format
     from shapetool.data.formats.splits import read_splits
 
+    if conversion.split is not None and dataset.kind == "views":
+        raise ConfigError(f"--split {conversion.split}: {conversion.to} has no lists of shapes. Leave it out.")
     module, splits = load_format(conversion.to), read_splits(conversion.split, dataset.shape_ids)
     origin = {"layout": conversion.to, "shards": [digest or str(path) for path, _, digest in dataset.shards]}
     if not module.SHARED:
@@ -137,7 +139,7 @@ def _notices(dataset: "Dataset", conversion: Conversion) -> tuple[str, ...]:
         wanted = " or ".join(_sized(*one) for one in usual.items())
         found = _sized(frame, None if frame == "none" else size)
         notices.append(f"{conversion.to} expects the frame {wanted}, and these shapes are in {found}.")
-    if conversion.split is None:
+    if conversion.split is None and dataset.kind != "views":
         notices.append("no --split was given: every shape is listed for training.")
     return tuple(notices)
 
@@ -210,12 +212,13 @@ def _heed(stop: Stop) -> None:
 def _write_each(dataset: "Dataset", out: Path, plan: _Plan, step: Step) -> tuple[int, int, dict[str, str]]:
     """How many shapes were written and were there, and why others were refused: each has files of its own."""
     written, kept, problems = 0, 0, {}
+    about = {"recipe": dataset.recipe} if dataset.kind == "views" else {}
     for done, shape_id in enumerate(dataset.shape_ids, 1):
         if plan.places[shape_id][-1].exists():
             kept += 1
             continue
         try:
-            plan.module.write(out, dataset[done - 1])
+            plan.module.write(out, dataset[done - 1] | about)
             written += 1
         except DataError as error:
             problems[shape_id] = str(error)

@@ -15,6 +15,10 @@ FORMATS: dict[str, str] = {
     "imnet-v2": "shapetool.data.formats.imnet_v2",
     "disn": "shapetool.data.formats.disn",
     "vecset": "shapetool.data.formats.vecset",
+    "nerf": "shapetool.data.formats.nerf",  # of views, as the three below: their rows and files are `view_rows`
+    "nerfstudio": "shapetool.data.formats.nerfstudio",
+    "r2n2": "shapetool.data.formats.r2n2",
+    "neus": "shapetool.data.formats.neus",
 }
 
 

@@ -48,6 +48,7 @@ def test_views_come_back_with_cameras_colours_and_depth(layout, tmp_path, capsys
     assert main(["convert", str(source), str(tmp_path / "out"), "--to", layout]) == 0
     assert "--split" not in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "out"), str(tmp_path / "back"), "--to", "shards"]) == 0
+    assert main(["verify", str(tmp_path / "back")]) == 0
     with open_dataset(source) as before, open_dataset(tmp_path / "back") as after:
         assert after.kind == "views"
         assert after.shape_ids == tuple(IDS)
@@ -65,7 +66,8 @@ def test_views_come_back_with_cameras_colours_and_depth(layout, tmp_path, capsys
             if layout != "r2n2":  # whose files do not say the frame
                 np.testing.assert_allclose(new["scale"], old["scale"], rtol=1e-12)
                 np.testing.assert_allclose(new["offset"], old["offset"], rtol=1e-12)
-        assert ViewsRecipe(**{"channels": tuple(after.recipe["channels"])}).channels
+        recipe = ViewsRecipe.from_dict(after.recipe)
+        assert (recipe.views, recipe.height, recipe.width, recipe.projection) == (3, 40, 40, "perspective")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from shapetool.geometry.wording import plural
+
 RIGID = 1e-6  # as in shapetool.render.cameras
 ROUNDED = 8 * float(np.finfo(np.float32).eps)  # of numbers that were stored as float32, and what is made of them
 CLEAR = 9  # pixels along the side of a square that thin things cannot fill
@@ -38,7 +40,9 @@ def view_problems(row: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> list[
         camera = np.asarray(row["intrinsics"][number]), np.asarray(row["pose"][number])
         for problem in _view_problems(view, camera, flat, samples):
             found.setdefault(problem, []).append(number)
-    return problems + [f"{text}: {len(views)} views, the first is {views[0]}" for text, views in found.items()]
+    return problems + [
+        f"{text}: {plural(len(views), 'view')}, the first is {views[0]}" for text, views in found.items()
+    ]
 
 
 def _camera_problems(intrinsics: Float[np.ndarray, "N 3 3"], pose: Float[np.ndarray, "N 4 4"]) -> list[str]:

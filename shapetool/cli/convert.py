@@ -1,4 +1,4 @@
-"""`shapetool convert IN OUT --to F`: shards to the layouts of other people's training code, and those to shards."""
+"""`shapetool convert IN OUT --to F`: shards to the layouts of other people's code, those to shards, views to shapes."""
 
 import os
 from dataclasses import asdict
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from shapetool.pipelines.convert import Conversion, Exported
 
 LAYOUTS = "|".join(("shards", *FORMATS))
+SHAPES = "cloud|tsdf|hull"
 
 
 def convert(
     source: Annotated[Path, _options.place("IN", "Shards (a file or folder), or a folder in one of the layouts.")],
     out: Annotated[Path, _options.place("OUT", "A folder; where shards are made, OUT.h5 makes one file.")],
-    to: Annotated[str, typer.Option("--to", metavar=LAYOUTS, help="The layout to write.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar=f"{LAYOUTS}|{SHAPES}",
+            help="The layout to write; of views also a cloud, fused depth, or the visual hull.",
+            show_default=False,
+        ),
+    ],
     from_: Annotated[
         str | None,
         typer.Option(
@@ -46,6 +55,22 @@ def convert(
     surface_count: Annotated[
         int | None, typer.Option(min=0, help="Surface points a shape in shards. Default: as many as every shape has.")
     ] = None,
+    resolution: Annotated[
+        int, typer.Option(min=2, help="Nodes along each axis of the lattice of tsdf and hull.", rich_help_panel="Views")
+    ] = 128,
+    truncation: Annotated[
+        float, typer.Option(help="Where tsdf cuts distances, in cells of the lattice.", rich_help_panel="Views")
+    ] = 3.0,
+    extent: Annotated[
+        float | None,
+        typer.Option(
+            help="Half the side of that lattice, in the unit frame. Default: a tenth more than the frame.",
+            rich_help_panel="Views",
+        ),
+    ] = None,
+    frame: Annotated[
+        str, typer.Option(metavar="original|unit", help="The frame of a shape made of views.", rich_help_panel="Views")
+    ] = "original",
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
     shard: _options.Shard = None,
@@ -60,22 +85,24 @@ def convert(
     config: _options.Config = None,
     version: _options.Version = False,
 ) -> int:
-    """Convert shards to the files that other training code reads, or such files to shards."""
+    """Convert shards to the files that other training code reads, or such files to shards; or views to shapes."""
     from shapetool.pipelines.convert import Conversion
+    from shapetool.pipelines.from_views import Backward
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
+    back = Backward(to, resolution, truncation, extent, frame) if to in SHAPES.split("|") else None
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,
-            shard=read_part(shard, os.environ) if to == "shards" else None,
+            shard=read_part(shard, os.environ) if to == "shards" or back else None,
             overwrite=overwrite,
             item_timeout=item_timeout,
             max_failures=max_failures,
             retry=retry,
             on_event=progress,
         )
-        conversion = Conversion(to, from_, count, surface_count, split, seed, options)
+        conversion = Conversion(to, from_, count, surface_count, split, seed, options, back)
         return _run(source, out, conversion, progress, dry_run=dry_run)
 
 

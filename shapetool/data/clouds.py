@@ -52,6 +52,23 @@ def read_cloud(path: Path) -> Cloud:
     return points, normals
 
 
+def encode_cloud(
+    points: Float[np.ndarray, "N 3"], normals: Float[np.ndarray, "N 3"] | None = None, colours: np.ndarray | None = None
+) -> bytes:
+    """The PLY file of a cloud: every bit of the points, normals in float32, colours (N, 3) u1."""
+    columns = [("double", axis, points[:, k].astype("<f8")) for k, axis in enumerate("xyz")]
+    if normals is not None:
+        columns += [("float", f"n{axis}", normals[:, k].astype("<f4")) for k, axis in enumerate("xyz")]
+    if colours is not None:
+        columns += [("uchar", name, colours[:, k].astype("u1")) for k, name in enumerate(("red", "green", "blue"))]
+    rows = np.empty(len(points), dtype=[(name, values.dtype) for _, name, values in columns])
+    for _, name, values in columns:
+        rows[name] = values
+    properties = "".join(f"property {kind} {name}\n" for kind, name, _ in columns)
+    head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
+    return head.encode() + rows.tobytes()
+
+
 def _read(path: Path) -> Cloud:
     suffix = path.suffix.lower()
     if suffix == ".ply":

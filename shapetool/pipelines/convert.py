@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from shapetool.errors import ConfigError, DataError
+from shapetool.pipelines import from_views
 from shapetool.pipelines.export import SHARDS, Conversion, Exported, export, foreseen_export
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.runner.items import Item
@@ -83,7 +84,7 @@ class ImportJob:
 
 
 def run(source: str | Path, out: str | Path, conversion: Conversion) -> Summary | Exported:
-    """How the conversion ended: a `Summary` where shards were made, an `Exported` where foreign files were.
+    """How the conversion ended: a `Summary` where shards or shapes were made, an `Exported` where foreign files were.
 
     Raises:
         ConfigError: the layouts are unknown or do not fit together, or `out` is something else.
@@ -91,6 +92,8 @@ def run(source: str | Path, out: str | Path, conversion: Conversion) -> Summary 
         OSError: the disk is full or fails.
     """
     source, out = Path(source), Path(out)
+    if conversion.backward is not None:
+        return from_views.run(source, out, conversion.backward, conversion.options)
     layout = source_layout(source, conversion)
     if layout == SHARDS:
         return export(source, out, conversion)
@@ -107,6 +110,8 @@ def plan(source: str | Path, out: str | Path, conversion: Conversion) -> Preview
         DataError: as `run` does.
     """
     source, out = Path(source), Path(out)
+    if conversion.backward is not None:
+        return from_views.plan(source, out, conversion.backward, conversion.options)
     layout = source_layout(source, conversion)
     if layout != SHARDS:
         job, items = _import_job(source, layout, conversion)

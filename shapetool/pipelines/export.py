@@ -20,6 +20,7 @@ from shapetool.runner.signals import Stop, listening
 
 if TYPE_CHECKING:
     from shapetool.data.reading import Dataset
+    from shapetool.pipelines.from_views import Backward
 
 Step = Callable[..., None]
 
@@ -45,7 +46,10 @@ class Exported:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is converted to what; `layout` None means that it is to be guessed, `split` is a folder of lists."""
+    """What is converted to what; `layout` None means that it is to be guessed, `split` is a folder of lists.
+
+    `backward` says how, where views become shapes.
+    """
 
     to: str
     layout: str | None = None
@@ -54,6 +58,7 @@ class Conversion:
     split: Path | None = None
     seed: int = 0
     options: Options = field(default_factory=Options)
+    backward: "Backward | None" = None
 
 
 def _opened(source: Path, to: str) -> "Dataset":

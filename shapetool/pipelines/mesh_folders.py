@@ -1,10 +1,11 @@
-"""A folder of meshes that `repair` made: what it holds, and what is wrong with it."""
+"""A folder of meshes or clouds, one file a shape: what it holds, and what is wrong with it."""
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from shapetool.data.clouds import read_cloud
 from shapetool.data.verify import Finding
 from shapetool.errors import DataError, MeshError
 from shapetool.geometry.mesh import load_mesh
@@ -61,6 +62,8 @@ def _problems(file: Path, line: dict[str, Any]) -> list[str]:
     """What is wrong with one mesh."""
     if not file.exists():
         return ["the report says it is there, and it is not. Run the same command again."]
+    if line["n_faces"] == 0:
+        return _cloud_problems(file, line)
     try:
         mesh = load_mesh(file)
     except MeshError as error:
@@ -80,6 +83,16 @@ def _problems(file: Path, line: dict[str, Any]) -> list[str]:
         if not holds:
             problems.append(text)
     return problems
+
+
+def _cloud_problems(file: Path, line: dict[str, Any]) -> list[str]:
+    """What is wrong with one cloud."""
+    try:
+        points, _ = read_cloud(file)
+    except DataError as error:
+        return [str(error).removeprefix(f"{file}: ")]
+    wrong = len(points) != line["n_vertices"]
+    return [f"expected {line['n_vertices']} points as in the report, found {len(points)}"] if wrong else []
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -55,6 +55,17 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.render.cameras",
         "shapetool.sampling.seed",
     ),
+    # No command of its own: what `convert` needs where it makes shapes of views.
+    "from-views": (
+        "shapetool.data.clouds",
+        "shapetool.data.mesh_files",
+        "shapetool.data.shards",
+        "shapetool.extraction.lattice",
+        "shapetool.geometry.frame",
+        "shapetool.pipelines.from_views",
+        "shapetool.render.fusion",
+        "shapetool.render.hull",
+    ),
 }
 
 # No key of the above: the command has workers only where it must compare meshes, and asks for them then.

@@ -49,8 +49,8 @@ def fused_distances(
 
     What a view says of a node is its distance from the plane of the nearest pixel, if the surface there is within two
     truncations along the ray. A node takes the mean of what the views say, weighted by the cosine of the angle between
-    ray and normal. Nodes that a view sees through are outside, at the truncation where no view says more; nodes in no
-    image are outside too; the others, hidden from every view, are inside.
+    ray and normal. Nodes that a view sees through are outside, at the truncation where no view says more, and so are
+    those in fewer than half of the images; the others, hidden from every view, are inside.
 
     Raises:
         ConfigError: not as many images, or not as large, as the cameras have; fewer than two nodes; a truncation that
@@ -126,11 +126,11 @@ def _fused(
     shape = tuple(len(axis) for axis in axes)
     count = int(np.prod(shape))
     total, weight = np.zeros((2, count)), np.zeros((2, count))  # what was said from within, and from without
-    free, pictured = np.zeros(count, bool), np.zeros(count, bool)
+    free, pictured = np.zeros(count, bool), np.zeros(count, np.int64)
     points = [np.broadcast_to(axis.reshape([-1 if k == j else 1 for j in range(3)]), shape).reshape(-1)
               for k, axis in enumerate(axes)]  # fmt: skip
     for look, nodes, pixels, depth in _seen(axes, cameras, looks):
-        pictured[nodes] = True
+        pictured[nodes] += 1
         free[nodes[depth < look.nearest[pixels]]] = True
         before = (look.depth[pixels] - depth) * look.length[pixels]
         near = np.flatnonzero((np.abs(before) <= _FAR * truncation) & (look.depth[pixels] > 0))
@@ -148,7 +148,7 @@ def _fused(
             weight[side, nodes[of]] += trust[of]
     weight[0, free] = total[0, free] = 0  # what is in front of a node seen through is another surface
     told = weight.sum(axis=0) > 0
-    values = np.where(free | ~pictured, truncation, -truncation)
+    values = np.where(free | (2 * pictured < len(cameras)), truncation, -truncation)
     values[told] = total.sum(axis=0)[told] / weight.sum(axis=0)[told]
     return values.reshape(shape)
 

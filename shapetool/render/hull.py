@@ -18,7 +18,8 @@ def hull_distances(
 
     A node has the largest of what the views say: the distance of its pixel coordinates from the outline, in pixels up
     to `REACH`, times the footprint of a pixel at its depth. A view that does not show a node says nothing of it; a node
-    in no image is outside. Off the surface the values are no distances: a bound from one view is not the nearest point.
+    in fewer than half of the images is outside. Off the surface the values are no distances: the nearest point may lie
+    elsewhere than a view shows.
 
     Raises:
         ConfigError: not as many silhouettes, or not as large, as the cameras have; fewer than two nodes.
@@ -34,11 +35,13 @@ def hull_distances(
     for start in range(0, resolution, thick):
         part = slice(start, start + thick)
         slab = np.full((len(axes[0][part]), resolution, resolution), -np.inf)
+        pictured = np.zeros(slab.shape, np.int64)
         for view, outline in enumerate(outlines):
             (u, v), depth, seen = projected_nodes((axes[0][part], axes[1], axes[2]), cameras, view)
             footprint = (1.0 if cameras.orthographic else depth[seen]) / cameras.intrinsics[view, 0, 0]
+            pictured += seen
             slab[seen] = np.maximum(slab[seen], _between(outline, u[seen], v[seen]) * footprint)
-        slab[np.isinf(slab)] = np.ptp(box, axis=0).max()
+        slab[2 * pictured < len(cameras)] = np.ptp(box, axis=0).max()
         values[part] = slab
     return values
 

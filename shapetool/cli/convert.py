@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 
 LAYOUTS = "|".join(("shards", *FORMATS))
 SHAPES = "cloud|tsdf|hull"
+PANEL = "Views to shapes"
+Resolution = Annotated[
+    int, typer.Option(min=2, help="Nodes along each axis of the lattice of tsdf and hull.", rich_help_panel=PANEL)
+]
+Truncation = Annotated[
+    float, typer.Option(help="Where tsdf cuts distances, in cells of the lattice.", rich_help_panel=PANEL)
+]
+Extent = Annotated[
+    float | None,
+    typer.Option(
+        help="Half the side of that lattice, in the unit frame. Default: a tenth more than the frame.",
+        rich_help_panel=PANEL,
+    ),
+]
+Frame = Annotated[str, typer.Option(metavar="original|unit", help="The frame of the shapes.", rich_help_panel=PANEL)]
 
 
 def convert(
@@ -55,22 +70,10 @@ def convert(
     surface_count: Annotated[
         int | None, typer.Option(min=0, help="Surface points a shape in shards. Default: as many as every shape has.")
     ] = None,
-    resolution: Annotated[
-        int, typer.Option(min=2, help="Nodes along each axis of the lattice of tsdf and hull.", rich_help_panel="Views")
-    ] = 128,
-    truncation: Annotated[
-        float, typer.Option(help="Where tsdf cuts distances, in cells of the lattice.", rich_help_panel="Views")
-    ] = 3.0,
-    extent: Annotated[
-        float | None,
-        typer.Option(
-            help="Half the side of that lattice, in the unit frame. Default: a tenth more than the frame.",
-            rich_help_panel="Views",
-        ),
-    ] = None,
-    frame: Annotated[
-        str, typer.Option(metavar="original|unit", help="The frame of a shape made of views.", rich_help_panel="Views")
-    ] = "original",
+    resolution: Resolution = 128,
+    truncation: Truncation = 3.0,
+    extent: Extent = None,
+    frame: Frame = "original",
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
     shard: _options.Shard = None,

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from shapetool.geometry.mesh import Mesh, load_mesh
+from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.topology import analyse
+from shapetool.render.paint import load_painted
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -13,8 +14,12 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         MeshError: when the file is no mesh that can be read.
     """
-    mesh = load_mesh(path)
-    return {"path": str(path), "kind": "mesh", "bytes": Path(path).stat().st_size} | describe_mesh(mesh)
+    painted = load_painted(path)
+    facts = {"path": str(path), "kind": "mesh", "bytes": Path(path).stat().st_size} | describe_mesh(painted.mesh)
+    return facts | {
+        "colours": {} if painted.paint is None else painted.paint.summary(),
+        "warnings": list(painted.warnings),
+    }
 
 
 def describe_mesh(mesh: Mesh) -> dict[str, Any]:

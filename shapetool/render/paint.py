@@ -7,6 +7,7 @@ the positions of its corners. What cannot be had (a missing texture, a damaged m
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -50,6 +51,16 @@ class SurfacePaint:
             here = np.flatnonzero(material == number) if len(used) > 1 else slice(None)
             found[here] = self._of(self.materials[number], faces[here], barycentric[here])
         return np.clip(from_linear(found) if self.linear else found, 0, 1)
+
+    def summary(self) -> dict[str, Any]:
+        """How many materials the faces have, the sizes of their textures, and whether corners have colours."""
+        used = [self.materials[number] for number in np.unique(self.material).tolist()]
+        textures = {id(each.texture.pixels): each.texture.pixels for each in used if each.texture is not None}
+        return {
+            "materials": len(used),
+            "textures": [f"{image.shape[1]} x {image.shape[0]}" for image in textures.values()],
+            "corner_colours": any(each.corner_colours for each in used),
+        }
 
     def filtered(self, width: float) -> "SurfacePaint":
         """The same colours for samples that lie about `width` apart on the surface, in the unit of the file.

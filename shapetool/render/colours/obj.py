@@ -158,9 +158,12 @@ def _materials(rows: _Rows, source: Source, coloured: bool, warnings: list[str])
 def _library_names(text: str, source: Source) -> list[str]:
     """The files of an mtllib line: one whose name may hold spaces, or several without."""
     text = text.replace("\\", "/")
-    if " " not in text or (source.folder / text).is_file() or text.lower().count(".mtl") < 2:
+    if " " not in text or text.lower().count(".mtl") < 2:
         return [text]
-    return text.split()
+    try:
+        return [text] if (source.folder / text).is_file() else text.split()
+    except OSError:  # longer than a name may be
+        return text.split()
 
 
 def _blocks(data: bytes) -> dict[str, dict[str, str]]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from shapetool.pipelines.view_pictures import Pictures
     from shapetool.runner.job import Options
 
-LAYOUTS = ("h5",)
-
 Recipe = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(VIEWS_RECIPES)}.")]
 Count = Annotated[int | None, typer.Option(min=1, help="Views a shape. Default: the recipe's, 24.")]
 Size = Annotated[str | None, typer.Option(metavar="N|HxW", help="Pixels. Default: the recipe's, 224.")]
@@ -90,12 +88,11 @@ def render_views(
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
-    _check_layout(layout)
     height, width = (None, None) if size is None else _read_size(size)
     words: dict[str, Any] = {"views": views, "height": height, "width": width, "cameras": cameras, "channels": channels}
     words |= {"fov": fov, "radius": radius, "projection": projection, "up": up, "background": background}
     words |= {"ambient": ambient, "shadows": shadows, "occlusion": occlusion, "samples": samples}
-    chosen = _chosen(recipe, _sampling.overrides(set, **words, normalize=normalize))
+    chosen = _chosen(recipe, layout, _sampling.overrides(set, **words, normalize=normalize))
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,
@@ -109,41 +106,40 @@ def render_views(
         )
         pictures = Pictures(contact_sheet, turntable)
         if dry_run:
-            return _preview(inputs, out, chosen, seed, options, pictures)
-        return _run(inputs, out, chosen, (seed, options, pictures), progress)
+            return _preview(inputs, out, chosen, (seed, options, pictures, layout))
+        return _run(inputs, out, chosen, (seed, options, pictures, layout), progress)
 
 
 def _run(
-    inputs: list[str], out: Path, recipe: ViewsRecipe, how: "tuple[int, Options, Pictures]", progress: Progress
+    inputs: list[str], out: Path, recipe: ViewsRecipe, how: "tuple[int, Options, Pictures, str]", progress: Progress
 ) -> int:
     from shapetool.pipelines.render_views import run
 
-    seed, options, pictures = how
-    return _sampling.ended(run(inputs, out, recipe, seed=seed, options=options, pictures=pictures), progress)
+    seed, options, pictures, layout = how
+    summary = run(inputs, out, recipe, seed=seed, options=options, pictures=pictures, layout=layout)
+    return _sampling.ended(summary, progress)
 
 
-def _preview(
-    inputs: list[str], out: Path, recipe: ViewsRecipe, seed: int, options: "Options", pictures: "Pictures"
-) -> int:
+def _preview(inputs: list[str], out: Path, recipe: ViewsRecipe, how: "tuple[int, Options, Pictures, str]") -> int:
     from shapetool.pipelines.render_views import plan
 
-    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options, pictures=pictures))
+    seed, options, pictures, layout = how
+    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options, pictures=pictures, layout=layout))
 
 
-def _chosen(name: str, given: dict[str, Any]) -> ViewsRecipe:
+def _chosen(name: str, layout: str, given: dict[str, Any]) -> ViewsRecipe:
     """The recipe of this name with what was given, where it means something."""
     from shapetool.pipelines.render_views import check_given
+    from shapetool.pipelines.view_layouts import decided_by
 
+    for word in decided_by(layout):
+        if word in given:
+            raise ConfigError(f"--layout {layout}: has its own {word}. Leave --{word} out.")
+    if layout == "r2n2" and name == "default":
+        name = layout  # its metadata say angles, and its frame is another
     chosen = views_recipe(name).replace(**given)
     check_given(chosen, list(given))
     return chosen
-
-
-def _check_layout(layout: str) -> None:
-    if layout not in VIEW_LAYOUTS:
-        raise ConfigError(f"--layout {layout}: expected {' or '.join(VIEW_LAYOUTS)}.")
-    if layout not in LAYOUTS:
-        raise ConfigError(f"--layout {layout}: comes in a later version. Use {LAYOUTS[0]}.")
 
 
 def _read_size(text: str) -> tuple[int, int]:

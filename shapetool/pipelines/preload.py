@@ -28,6 +28,7 @@ PRELOAD: dict[str, tuple[str, ...]] = {
         "shapetool.geometry.frame",
         "shapetool.geometry.topology",
         "shapetool.pipelines.render_views",
+        "shapetool.render.paint",
         "shapetool.render.placing",
         "shapetool.render.views",
         "shapetool.sampling.seed",

@@ -16,6 +16,7 @@ from shapetool.geometry.suffixes import MESH_SUFFIXES
 from shapetool.geometry.wording import plural
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.pipelines.sampling import passed_over, telling
+from shapetool.pipelines.view_layouts import SHARDS, check_layout, for_layout, lay_out, shards_of
 from shapetool.pipelines.view_pictures import Pictures, check_pictures, draw_pictures
 from shapetool.recipes import ViewsRecipe, views_recipe
 from shapetool.recipes.views import CAMERAS, COLUMNS, FROM_FILE, LENS
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
     from shapetool.geometry.frame import Similarity
     from shapetool.geometry.mesh import Mesh
     from shapetool.render.cameras import Cameras
-    from shapetool.render.views import Paint, Views
+    from shapetool.render.paint import SurfacePaint
+    from shapetool.render.views import Views
 
-# A worker that makes a shape holds its views twice, one that publishes a shard of one shape the file, its image and the
-# row; beside that, what the rays of one view need.
-COPIES, RAY_BYTES = 3.2, 400
+COPIES = 3.2  # of a shape, where a shard of one is published: the file, its image, the row, and what HDF5 adds
 
 
 def run(
@@ -45,8 +45,11 @@ def run(
     seed: int = 0,
     options: Options | None = None,
     pictures: Pictures | None = None,
+    layout: str = "h5",
 ) -> Summary:
     """How the run ended, after `out` (a `.h5` file or a dataset folder) holds the views of every mesh in `inputs`.
+
+    With another `layout` it is a folder of that, made of shards that stay beside it in `OUT.shards`.
 
     A mesh that cannot be used costs only itself: its line in the report says why. A rerun does what is missing.
     `pictures` are made of what is there in the end.
@@ -58,14 +61,15 @@ def run(
         OSError: the disk is full or fails.
     """
     options = options or Options()
-    job = prepared(views_recipe(recipe) if isinstance(recipe, str) else recipe, seed)
-    check_memory(job.recipe, options)
-    check_pictures(pictures, Path(out), job.recipe)
+    recipe = views_recipe(recipe) if isinstance(recipe, str) else recipe
+    job, shards = _begun(recipe, seed, Path(out), (options, pictures, layout))
     warm_up(job.preload)
     found = collect([str(word) for word in inputs], MESH_SUFFIXES)
-    summary = run_job(job, found.items, Path(out), telling(options, passed_over(found)))
+    summary = run_job(job, found.items, shards, telling(options, passed_over(found)))
+    if summary.stopped is None and layout != SHARDS:
+        summary = lay_out(summary, Path(out), layout, options)
     if summary.stopped is None:
-        return replace(summary, stopped=draw_pictures(pictures, job, found.items, Path(out), options))
+        return replace(summary, stopped=draw_pictures(pictures, job, found.items, shards, options))
     return summary
 
 
@@ -77,6 +81,7 @@ def plan(
     seed: int = 0,
     options: Options | None = None,
     pictures: Pictures | None = None,
+    layout: str = "h5",
 ) -> Preview:
     """What `run` would do, with nothing written.
 
@@ -84,14 +89,26 @@ def plan(
         ConfigError: as `run` does.
     """
     options = options or Options()
-    job = prepared(recipe, seed)
-    check_memory(job.recipe, options)
-    check_pictures(pictures, Path(out), job.recipe)
+    job, shards = _begun(recipe, seed, Path(out), (options, pictures, layout))
     found = collect([str(word) for word in inputs], MESH_SUFFIXES)
-    would = preview(job, found.items, Path(out), options)
+    would = preview(job, found.items, shards, options)
     for text in passed_over(found):
         options.emit("notice", text=text)
     return would
+
+
+def _begun(
+    recipe: ViewsRecipe, seed: int, out: Path, how: tuple[Options, Pictures | None, str]
+) -> tuple[ViewsJob, Path]:
+    """The job and where its shards go, once nothing speaks against it."""
+    options, pictures, layout = how
+    check_layout(layout)
+    shards = shards_of(out, layout, options)
+    job = prepared(for_layout(recipe, layout), seed)
+    check_memory(job.recipe, options)
+    check_pictures(pictures, shards, job.recipe)
+    check_pictures(pictures, out, job.recipe)
+    return job, shards
 
 
 @dataclass(frozen=True)
@@ -187,6 +204,7 @@ def seen(
         MeshError: the file holds no usable mesh.
     """
     from shapetool.geometry.frame import fit
+    from shapetool.render.paint import sample_width
     from shapetool.render.placing import placed
     from shapetool.render.views import render_views
     from shapetool.sampling.seed import shape_rng
@@ -195,35 +213,31 @@ def seen(
     frame = fit(mesh, job.recipe.normalize, job.recipe.frame_size)
     unit = frame.apply_mesh(mesh)
     cameras = job.cameras if job.cameras is not None else placed(job.recipe, shape_rng(job.seed, shape_id))
+    if paint is not None:  # it is asked in the unit of the file
+        paint = paint.filtered(sample_width(cameras, job.recipe.samples) / frame.scale)
     return unit, render_views(unit, cameras, job.recipe, paint, threads), frame, warnings
 
 
-def _painted(path: str | Path, root: Path | None) -> tuple[Mesh, Paint | None, list[str]]:
+def _painted(path: str | Path, root: Path | None) -> tuple[Mesh, SurfacePaint | None, list[str]]:
     """The mesh of a file, its colours, and what the readers warned of."""
-    from shapetool.geometry.mesh import load_mesh
+    from shapetool.render.paint import load_painted
 
-    mesh = load_mesh(path, root=root)
-    return mesh, None, list(mesh.warnings)
+    painted = load_painted(path, root)
+    return painted.mesh, painted.paint, list(painted.warnings)
 
 
 def _camera_warnings(mesh: Mesh, views: Views, threads: int | None) -> list[str]:
     """What is odd about where the cameras stand: inside the shape, or seeing nothing of it."""
-    import numpy as np
-
-    from shapetool.geometry.sign import winding_number
+    from shapetool.render.views import standing_inside
 
     said = []
-    places = views.cameras.positions
-    low, high = mesh.bounds
-    near = ((places > low) & (places < high)).all(axis=1)
-    if near.any() and not views.cameras.orthographic:
-        inside = np.flatnonzero(near)[winding_number(mesh, places[near], threads=threads) > 0.5]
-        if len(inside):
-            verb = "is" if len(inside) == 1 else "are"
-            said.append(
-                f"{plural(len(inside), 'camera')} of {len(places)} {verb} inside the shape, the first is camera "
-                f"{inside[0]}: it sees the surface from within."
-            )
+    inside = [] if views.cameras.orthographic else standing_inside(mesh, views.cameras, threads)
+    if inside:
+        verb = "is" if len(inside) == 1 else "are"
+        said.append(
+            f"{plural(len(inside), 'camera')} of {len(views.cameras)} {verb} inside the shape, the first is camera "
+            f"{inside[0]}: it sees the surface from within."
+        )
     for name, background in (("silhouette", 0), ("depth", 0), ("alpha", 0), ("face", -1), ("ray_length", 0)):
         if name in views.channels:
             held = views.channels[name]
@@ -240,9 +254,11 @@ def check_memory(recipe: ViewsRecipe, options: Options) -> None:
     Raises:
         ConfigError: it does not; the message says how much is needed and how much there is.
     """
+    from shapetool.render.views import bytes_needed
+
     workers = options.workers or cores()
     room = options.item_memory if options.item_memory is not None else memory_share(workers)
-    needed = int(COPIES * recipe.bytes_per_shape) + RAY_BYTES * recipe.height * recipe.width
+    needed = max(int(COPIES * recipe.bytes_per_shape), bytes_needed(recipe))
     if needed > room:
         raise ConfigError(
             f"{recipe.views} views of {recipe.height}x{recipe.width} with {', '.join(recipe.channels)} need about "

@@ -101,14 +101,18 @@ def draw_sheet(dataset: Dataset, path: Path, options: Options) -> None:
         DataError: the data set is damaged.
         OSError: the picture cannot be written.
     """
-    from shapetool.render.sheet import SHOWN, contact_sheet, shown
+    from shapetool.render.sheet import SHOWN, contact_sheet, over_white, shown
 
     column = next(name for name in SHOWN if name in dataset.columns)
     across, count = min(SHEET_VIEWS, dataset.shapes["pose"][1][0]), min(SHEET_SHAPES, len(dataset))
 
+    clear = column == "images" and dataset.recipe.get("background") == "transparent" and "alpha" in dataset.columns
+
     def rows() -> Iterator[tuple[str, list[Any]]]:
         for number in range(count):
             views = dataset.read(number, column, slice(0, across))
+            if clear:
+                views = over_white(views, dataset.read(number, "alpha", slice(0, across)))
             yield dataset.shape_ids[number], [shown({column: view}) for view in views]
 
     write_whole(path, contact_sheet(rows(), count, across, SHEET_TILE))
@@ -173,4 +177,6 @@ def ring_of(count: int, pixels: int, recipe: ViewsRecipe) -> Cameras:
 
 def _plain(recipe: ViewsRecipe) -> ViewsRecipe:
     """The light of a recipe with its colour alone, and every shape as large as the picture."""
+    if recipe.background == "transparent":
+        recipe = replace(recipe, background="white")
     return replace(ViewsRecipe(), **{name: getattr(recipe, name) for name in _LIGHT}, channels=("rgb",))

@@ -14,7 +14,7 @@ DEFAULT_CHANNELS = ("rgb", "depth", "normal", "silhouette")
 PROJECTIONS = ("perspective", "orthographic")
 VIEW_LAYOUTS = ("h5", "nerf", "nerfstudio", "r2n2", "neus")
 UPS = ("y", "z")
-BACKGROUNDS = ("white", "black")
+BACKGROUNDS = ("white", "black", "transparent")  # transparent: straight colours, black where nothing is
 FROM_FILE = "file"  # what `cameras` says where they were read from one
 LARGEST_EDGE = 16384  # pixels: the normals of one view are then 3 GiB, and a chunk of HDF5 ends at 4
 LENS = ("fov", "radius")  # settings of the distributions that have no lens of their own
@@ -84,6 +84,10 @@ class ViewsRecipe:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ConfigError(f"{name}: expected at least {low}, found {getattr(self, name)}.")
+        if self.background == "transparent" and "rgb" in self.channels and "alpha" not in self.channels:
+            raise ConfigError(
+                "background: transparent colours mean something beside alpha alone. Add it to the channels."
+            )
         if max(self.height, self.width) > LARGEST_EDGE:
             raise ConfigError(f"size: expected at most {LARGEST_EDGE} pixels, found {self.height}x{self.width}.")
         if not 0 < self.fov < 180:

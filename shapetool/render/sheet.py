@@ -42,6 +42,13 @@ def shown(columns: Mapping[str, np.ndarray]) -> UInt8[np.ndarray, "H W 3"]:
     return picture
 
 
+def over_white(views: UInt8[np.ndarray, "N H W 3"], alpha: UInt8[np.ndarray, "N H W"]) -> UInt8[np.ndarray, "N H W 3"]:
+    """Straight colours over white."""
+    share = alpha[..., None].astype(np.float64) / 255
+    picture: np.ndarray = np.rint(share * views + (1 - share) * 255).astype(np.uint8)
+    return picture
+
+
 def contact_sheet(
     rows: Iterable[tuple[str, Sequence[UInt8[np.ndarray, "H W 3"]]]], count: int, across: int, tile: int
 ) -> bytes:

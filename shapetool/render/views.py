@@ -36,9 +36,10 @@ _STEP = 4  # of 255: neighbours whose colours differ by more have an edge betwee
 class Views:
     """The images of one surface, by channel, each (N, H, W) or (N, H, W, 3).
 
-    `rgb` u1 over the background, `alpha` u1 (the covered share of the pixel), `depth` f4 along the optical axis,
-    `ray_length` f4, both 0 where nothing is hit, `normal` f4 of the face in the frame of the scene and `camera_normal`
-    in the camera's, turned to the camera, `silhouette` bool, `face` i4 with -1, `coordinates` f4 of the point hit.
+    `rgb` u1 over the background (straight where that is transparent), `alpha` u1 (the covered share of the pixel),
+    `depth` f4 along the optical axis, `ray_length` f4, both 0 where nothing is hit, `normal` f4 of the face in the
+    frame of the scene and `camera_normal` in the camera's, turned to the camera, `silhouette` bool, `face` i4 with -1,
+    `coordinates` f4 of the point hit.
     """
 
     cameras: Cameras
@@ -157,7 +158,10 @@ class _Drawing:
         if "rgb" in images:
             number = (pixel[:, None] * parts + np.arange(parts)).reshape(-1)
             colours = shade(self.light, Seen(self.cameras, view.repeat(parts), number, drawn), parts)
-            images["rgb"][wanted] = _bytes(colours.reshape(len(view), parts, -1).mean(axis=1))
+            mean = colours.reshape(len(view), parts, -1).mean(axis=1)
+            if self.recipe.background == "transparent":  # of the parts that are covered alone
+                mean = mean * (parts / np.maximum(covered, 1))[:, None]
+            images["rgb"][wanted] = _bytes(np.minimum(mean, 1))
 
     def draw(self, images: dict[str, np.ndarray], samples: int, slots: Int[np.ndarray, " P"] | None) -> None:
         height, width = self.cameras.size

@@ -239,6 +239,10 @@ def test_options_come_from_a_file_and_settings_from_words(meshes: Path, tmp_path
         (["--set", "views=2.5"], "whole number"),
         (["--set", "smooth=perhaps"], "true or false"),
         (["--set", "vews=2"], "did you mean 'views'"),
+        (["--layout", "nerf", "--channels", "rgb"], "has its own channels"),
+        (["--layout", "r2n2", "--background", "white"], "has its own background"),
+        (["--layout", "nerf", "--shard", "0/2"], "not written in parts"),
+        (["--background", "transparent"], "beside alpha alone"),
         (["--contact-sheet", "sheet.jpg"], "ends in .png"),
         (["--turntable", "nowhere/at/all.gif"], "a folder that exists"),
         (["--contact-sheet", "s.png", "--channels", "face"], "nothing to look at"),
@@ -263,7 +267,7 @@ def test_a_number_that_is_none_is_a_matter_of_usage(meshes: Path, tmp_path: Path
 def test_images_over_the_memory_of_a_worker_are_refused_with_how_much() -> None:
     recipe = ViewsRecipe(views=100, height=1000, width=1000)
     check_memory(recipe, Options(workers=1, item_memory=8 << 30))
-    with pytest.raises(ConfigError, match=r"need about 6\.\d\d GiB .* may take 4\.00 GiB"):
+    with pytest.raises(ConfigError, match=r"need about 5\.96 GiB .* may take 4\.00 GiB"):
         check_memory(recipe, Options(workers=1, item_memory=4 << 30))
 
 
@@ -373,3 +377,84 @@ def test_info_draws_a_mesh_and_a_shard_of_views_and_nothing_else(meshes: Path, t
     capsys.readouterr()
     assert main(["info", str(tmp_path / "s.h5"), "--picture", str(picture)]) == 1
     assert "expected a mesh or views" in capsys.readouterr().err
+
+
+def test_transparent_colours_are_those_of_the_shape_alone(tmp_path: Path) -> None:
+    """A box of one colour seen from the front: over white or black its edges mix, but straight ones do not."""
+    write_box(tmp_path / "box.obj")
+    cameras = tmp_path / "c.json"
+    cameras.write_text(cameras_text(front(2.53)))
+    recipe = ViewsRecipe(cameras=str(cameras), channels=("rgb", "alpha"), samples=5, ambient=1.0, normalize="box")
+    seen = {
+        ground: render_one(prepared(recipe.replace(background=ground), 0), tmp_path / "box.obj", "box").columns
+        for ground in ("white", "black", "transparent")
+    }
+    alpha = seen["transparent"]["alpha"][0].astype(float)[..., None] / 255
+    assert ((alpha > 0.1) & (alpha < 0.9)).any()
+    straight = seen["transparent"]["images"][0].astype(float)
+    assert (np.abs(straight - np.where(alpha > 0, 0.7 * 255, 0)) <= 0.5).all()  # which is 178.5, to either side
+    for ground, level in (("white", 255), ("black", 0)):
+        mixed = alpha * straight + (1 - alpha) * level
+        np.testing.assert_allclose(seen[ground]["images"][0], mixed, atol=1.01)  # each is rounded once
+
+
+@pytest.mark.parametrize(
+    ("layout", "main_", "count"),
+    [
+        ("nerf", "transforms_train.json", 3),
+        ("nerfstudio", "transforms.json", 3),
+        ("r2n2", "rendering/rendering_metadata.txt", 3),
+        ("neus", "cameras_sphere.npz", 3),
+    ],
+)
+def test_a_layout_is_written_from_the_shards_beside_it(
+    meshes: Path, tmp_path: Path, layout: str, main_: str, count: int
+) -> None:
+    out = tmp_path / "out"
+    words = [
+        "render-views",
+        str(meshes),
+        str(out),
+        "--layout",
+        layout,
+        "--views",
+        str(count),
+        "--size",
+        "24",
+        "-j",
+        "1",
+    ]
+    assert main(words) == 0
+    dataset = open_dataset(tmp_path / "out.shards")
+    assert dataset.recipe["background"] == ("white" if layout == "neus" else "transparent")
+    for row in dataset:
+        folder = out / row["shape_id"]
+        assert (folder / main_).is_file()
+        pictures = sorted(path for path in folder.rglob("*.png") if not {"mask", "masks", "depth"} & set(path.parts))
+        images = {np.asarray(Image.open(path))[..., :3].tobytes() for path in pictures if "depth" not in path.name}
+        assert {view.tobytes() for view in row["images"]} <= images  # to the bit, straight where there is opacity
+    first = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    (out / "chair/box2" / main_).unlink()
+    assert main(words) == 0  # writes what is missing and leaves the rest
+    again = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert set(again) == set(first)
+    assert all(again[path] == first[path] for path in first if "box2" not in path.parts and path.name[0] != ".")
+
+
+def test_a_shape_that_a_layout_refuses_is_named_and_counts_as_failed(meshes: Path, tmp_path: Path, capsys) -> None:
+    words = [str(meshes), str(tmp_path / "out"), "--layout", "r2n2", "--cameras", "sphere", "--projection"]
+    assert main(["render-views", *words, "orthographic", "--size", "16", "--views", "2", "-j", "1"]) == 3
+    error = capsys.readouterr().err
+    assert "chair/box0" in error
+    assert "0 of 4 shapes" in error
+
+
+def test_the_colours_of_a_file_are_drawn(tmp_path: Path) -> None:
+    corners = [(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)]
+    lines = [f"v {x} {y} {z} 1 0 0" for x, y, z in corners] + ["f 1 2 3", "f 1 3 4"]
+    (tmp_path / "sheet.obj").write_text("\n".join(lines) + "\n")
+    (tmp_path / "c.json").write_text(cameras_text(front(3.0)))
+    job = prepared(ViewsRecipe(cameras=str(tmp_path / "c.json"), ambient=1.0), 0)
+    images = render_one(job, tmp_path / "sheet.obj", "s").columns["images"]
+    np.testing.assert_array_equal(images[0, 16, 16], [255, 0, 0])
+    assert (images[0, 0, 0] == 255).all()

@@ -98,7 +98,10 @@ def colours_of(row: Mapping[str, Any]) -> Array:
     """
     if "alpha" not in row:
         return np.asarray(row["images"])
-    return straight(row["images"], row["alpha"], row["recipe"].get("background", "white"))
+    background = row["recipe"].get("background", "white")
+    if background == "transparent":
+        return np.concatenate([row["images"], row["alpha"][..., None]], axis=-1)
+    return straight(row["images"], row["alpha"], background)
 
 
 def mask_of(row: Mapping[str, Any]) -> Array | None:

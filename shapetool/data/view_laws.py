@@ -32,7 +32,7 @@ def view_problems(row: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> list[
     if cameras:
         return problems + cameras
     flat = recipe.get("projection") == "orthographic"
-    samples = int(recipe.get("samples", 1))
+    samples = int(recipe.get("samples", 0))  # 0: imported, so nobody wrote down how many
     images = [name for name in row if np.ndim(row[name]) >= 3 and name not in ("intrinsics", "pose")]
     found: dict[str, list[int]] = {}
     for number in range(len(row["pose"])):

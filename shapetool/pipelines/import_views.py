@@ -1,4 +1,4 @@
-"""Views in a layout of others: read into shards for `convert`, and written from what was rendered.
+"""Views in a layout of others, read into shards for `convert`.
 
 The numerical modules are imported where they are used, as in `sample_sdf`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapetool.errors import ConfigError, DataError
@@ -18,9 +17,6 @@ from shapetool.runner.job import Record
 
 if TYPE_CHECKING:
     from shapetool.data.formats.view_rows import ViewSizes
-    from shapetool.geometry.frame import Similarity
-    from shapetool.recipes.views import ViewsRecipe
-    from shapetool.render.views import Views
 
 
 @dataclass(frozen=True)
@@ -89,30 +85,3 @@ def views_job(layout: str, sizes: Sequence[ViewSizes], conversion: Conversion) -
     columns = tuple(name for name in sizes[0].columns if all(name in size.columns for size in sizes))
     views = min(size.views for size in sizes)
     return ImportViewsJob(layout, views, sizes[0].height, sizes[0].width, columns, conversion.seed)
-
-
-def write_views(layout: str, folder: Path, shape_id: str, views: Views, frame: Similarity, recipe: ViewsRecipe) -> None:
-    """None, once the files of a shape in this layout lie below `folder`, the one that makes it complete last.
-
-    The layout needs `rgb`, and `nerf` and `r2n2` need `alpha`; `nerfstudio` takes `depth` and `silhouette` too, if they
-    were rendered, and `neus` one of `silhouette` and `alpha`.
-
-    Raises:
-        ConfigError: the layout is unknown or needs a channel that was not rendered.
-        DataError: the id is no plain path, or the cameras do not fit the layout.
-        OSError: the files cannot be written.
-    """
-    from shapetool.data.formats import load_format
-    from shapetool.data.formats.view_rows import CHANNELS
-
-    module = load_format(layout)
-    if module.KINDS != ("views",):
-        raise ConfigError(f"{layout}: expected a layout of views, found one of {module.KINDS[0]}.")
-    row: dict[str, Any] = {name: views.channels[word] for name, word in CHANNELS.items() if word in views.channels}
-    missing = [CHANNELS[name] for name in module.NEEDS if name not in row]
-    if missing:
-        raise ConfigError(f"channels: {layout} needs {' and '.join(missing)}, found {', '.join(views.channels)}.")
-    projection = "orthographic" if views.cameras.orthographic else "perspective"
-    about = {"background": recipe.background, "projection": projection}
-    row |= {"shape_id": shape_id, "scale": frame.scale, "offset": frame.offset, "recipe": about}
-    module.write(folder, row | {"intrinsics": views.cameras.intrinsics, "pose": views.cameras.pose})

@@ -9,12 +9,11 @@ from PIL import Image
 
 from shapetool.cli.app import main
 from shapetool.data.formats import load_format
+from shapetool.data.formats.pictures import straight
 from shapetool.data.shards import build_shard, open_dataset, publish
-from shapetool.errors import ConfigError, DataError
-from shapetool.geometry.frame import Similarity
+from shapetool.errors import DataError
 from shapetool.geometry.mesh import Mesh
-from shapetool.pipelines.import_views import write_views
-from shapetool.recipes.views import ViewsRecipe
+from shapetool.recipes.views import COLUMNS, ViewsRecipe
 from shapetool.render.placing import placed
 from shapetool.render.views import render_views
 from tests import analytic
@@ -247,9 +246,10 @@ def test_what_was_rendered_is_written_and_read_back(layout, tmp_path):
     )
     mesh = Mesh(*analytic.box_mesh((-0.3, -0.2, -0.1), (0.3, 0.2, 0.1)))
     views = render_views(mesh, placed(recipe, np.random.default_rng(0)), recipe)
-    frame = Similarity(0.25, np.array([1.0, -2, 3]))
-    write_views(layout, tmp_path, "chair/a", views, frame, recipe)
+    row = {COLUMNS.get(name, name): values for name, values in views.channels.items()}
+    row |= {"shape_id": "chair/a", "scale": 0.25, "offset": np.array([1.0, -2, 3]), "recipe": recipe.to_dict()}
     module = load_format(layout)
+    module.write(tmp_path, row | {"intrinsics": views.cameras.intrinsics, "pose": views.cameras.pose})
     ((shape_id, path),) = module.find(tmp_path)
     assert shape_id == "chair/a"
     again = module.read(path, tmp_path)
@@ -259,10 +259,6 @@ def test_what_was_rendered_is_written_and_read_back(layout, tmp_path):
     for name in KEPT[layout][1:]:
         atol = 0.00051 if name == "depth" else 0
         np.testing.assert_allclose(again[name].astype(float), views.channels[name].astype(float), atol=atol)
-    lacking = ViewsRecipe(cameras="r2n2", views=1, height=8, width=8, channels=("depth",))
-    views = render_views(mesh, placed(lacking, np.random.default_rng(0)), lacking)
-    with pytest.raises(ConfigError, match=f"{layout} needs rgb"):
-        write_views(layout, tmp_path, "chair/b", views, frame, lacking)
 
 
 def test_a_scene_in_the_folder_itself_has_its_name(tmp_path):
@@ -270,3 +266,22 @@ def test_a_scene_in_the_folder_itself_has_its_name(tmp_path):
         module = load_format(layout)
         module.write(tmp_path / layout, view_row("lego", size=(40, 40)))
         assert [name for name, _ in module.find(tmp_path / layout / "lego")] == ["lego"]
+
+
+@pytest.mark.parametrize("layout", ["nerf", "nerfstudio", "r2n2"])
+def test_straight_colours_are_written_as_they_are(layout, tmp_path):
+    row = view_row("c/a", size=(40, 40)) | {"recipe": {"background": "transparent"}}
+    row["images"] = np.random.default_rng(0).integers(0, 256, row["images"].shape).astype("u1")
+    load_format(layout).write(tmp_path, row)
+    first = sorted(tmp_path.rglob({"nerf": "r_0.png", "nerfstudio": "images/00000.png", "r2n2": "00.png"}[layout]))[0]
+    with Image.open(first) as image:
+        pixels = np.asarray(image)
+    np.testing.assert_array_equal(pixels, np.concatenate([row["images"][0], row["alpha"][0][..., None]], axis=-1))
+
+
+def test_what_has_no_background_gets_white_where_there_is_no_opacity(tmp_path):
+    row, module = view_row("a", size=(40, 40)), load_format("neus")
+    module.write(tmp_path / "white", row)
+    bare = straight(row["images"], row["alpha"], "white")[..., :3]
+    module.write(tmp_path / "none", row | {"images": bare, "recipe": {"background": "transparent"}})
+    assert content(tmp_path / "none") == content(tmp_path / "white")

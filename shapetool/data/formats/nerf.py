@@ -118,11 +118,11 @@ def write(root: Path, row: Mapping[str, Any]) -> None:
         OSError: they cannot be written.
     """
     first, test, val, train = files(root, row["shape_id"])
-    focal, pixels = one_lens(row, "nerf"), colours_of(row)
-    height, width = pixels.shape[1:3]
+    focal = one_lens(row, "nerf")
+    height, width = row["images"].shape[1:3]
     clear_pictures(first.parent, "r_[0-9]*.png")
     frames = []
-    for view, picture in enumerate(pixels):
+    for view, picture in enumerate(colours_of(row)):
         put(first.with_name(f"r_{view}.png"), png_bytes(picture))
         frames.append({"file_path": f"./train/r_{view}", "transform_matrix": row["pose"][view].tolist()})
     head = {"camera_angle_x": 2 * math.atan(width / 2 / focal), "w": width, "h": height, **frame_words(row)}

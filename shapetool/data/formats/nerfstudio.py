@@ -15,7 +15,7 @@ watertight; lenses with skew are refused.
 Source: Tancik et al., Nerfstudio, SIGGRAPH 2023, and its documentation of data conventions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ def write(root: Path, row: Mapping[str, Any]) -> None:
             continue
         for view, picture in enumerate(pictures):
             place = first.with_name(f"{view:05d}.png")
-            put(place, png_bytes(picture.astype(np.uint8) * 255 if picture.dtype == bool else picture))
+            put(place, png_bytes(picture.astype(np.uint8) * 255 if key == "mask_path" else picture))
             frames[view][key] = f"{first.parent.name}/{place.name}"
     for view, frame in enumerate(frames):
         frame["transform_matrix"] = row["pose"][view].tolist()
@@ -168,17 +168,24 @@ def _lens_words(row: Mapping[str, Any]) -> list[dict[str, float]]:
     return words
 
 
-def _millimetres(row: Mapping[str, Any]) -> Any:
-    """Depth in 16 bits; what is nearer than half a millimetre is the nearest that there is, for 0 means unknown."""
+def _millimetres(row: Mapping[str, Any]) -> Iterator[Any] | None:
+    """Depth in 16 bits; what is nearer than half a millimetre is the nearest that there is, for 0 means unknown.
+
+    Raises:
+        DataError: one is beyond what these hold.
+    """
     if "depth" not in row:
         return None
-    depth = np.asarray(row["depth"], np.float64)
-    if depth.size and depth.max() > DEEPEST:
+    if row["depth"].max(initial=0) > DEEPEST:
         raise DataError(
             f"{row['shape_id']}: nerfstudio holds depths up to {DEEPEST} in millimetres of 16 bits, found "
-            f"{depth.max():.6g}. Bring the cameras nearer, or render with --normalize sphere."
+            f"{row['depth'].max():.6g}. Bring the cameras nearer, or render with --normalize sphere."
         )
-    return np.where(depth > 0, np.maximum(np.rint(depth * MILLIMETRES), 1), 0).astype(np.uint16)
+    rounded = (np.rint(depth.astype(np.float64) * MILLIMETRES) for depth in row["depth"])
+    return (
+        np.where(depth > 0, np.maximum(held, 1), 0).astype(np.uint16)
+        for depth, held in zip(row["depth"], rounded, strict=True)
+    )
 
 
 def finish(root: Path, splits: Mapping[str, Iterable[str]], source: Path) -> None:

@@ -1,9 +1,10 @@
 """The layout of NeuS and IDR: a folder a shape.
 
-`<id>/image/000.png`, RGB over the background; `mask/000.png`, white where the shape is; and `cameras_sphere.npz` with,
-for view i, `world_mat_i` (4, 4) = K [R|t], from the original frame to pixels with OpenCV axes (x right, y down, z
-forwards), and `scale_mat_i` (4, 4), from the unit frame to the original one. So `world_mat_i @ scale_mat_i` projects
-points of the unit frame, and cameras taken from it, as its loader takes them, are those of the unit frame.
+`<id>/image/000.png`, RGB over the background, or over white where there is none; `mask/000.png`, white where the shape
+is; and `cameras_sphere.npz` with, for view i, `world_mat_i` (4, 4) = K [R|t], from the original frame to pixels with
+OpenCV axes (x right, y down, z forwards), and `scale_mat_i` (4, 4), from the unit frame to the original one. So
+`world_mat_i @ scale_mat_i` projects points of the unit frame, and cameras taken from it, as its loader takes them, are
+those of the unit frame.
 
 Its rays go through whole numbers: the middle of the first pixel is at (0, 0), as in OpenCV. So the principal point of K
 is half a pixel less than in a shard, and rays are the same.
@@ -20,12 +21,13 @@ from typing import Any
 import numpy as np
 
 from shapetool.data.formats.npz import Key, npz_keys, read_npz, write_npz
-from shapetool.data.formats.pictures import picture_head, png_bytes, read_picture
+from shapetool.data.formats.pictures import over, picture_head, png_bytes, read_picture
 from shapetool.data.formats.places import put
 from shapetool.data.formats.view_rows import (
     FLIP,
     ViewSizes,
     clear_pictures,
+    colours_of,
     id_of,
     mask_of,
     perspective,
@@ -165,7 +167,10 @@ def write(root: Path, row: Mapping[str, Any]) -> None:
     to_original = np.eye(4)
     to_original[:3] = np.column_stack([np.eye(3) / row["scale"], -np.asarray(row["offset"], np.float64)])
     matrices: dict[str, Any] = {}
-    for first, pictures in ((image, row["images"]), (mask, masks.astype(np.uint8) * 255)):
+    shown = row["images"]
+    if row["recipe"].get("background") == "transparent":  # it has no opacity, so something must be behind
+        shown = (over(pixels, "white")[0] for pixels in colours_of(row))
+    for first, pictures in ((image, shown), (mask, masks.astype(np.uint8) * 255)):
         clear_pictures(first.parent, "[0-9]*.png")
         for view, picture in enumerate(pictures):
             put(first.with_name(f"{view:03d}.png"), png_bytes(picture))

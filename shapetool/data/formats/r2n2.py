@@ -144,17 +144,17 @@ def write(root: Path, row: Mapping[str, Any]) -> None:
     """
     first, names, main = files(root, row["shape_id"])
     angles = [_angles(row, view) for view in range(len(row["pose"]))]
-    focal, pixels = one_lens(row, "r2n2"), colours_of(row)
-    height, width = pixels.shape[1:3]
+    focal = one_lens(row, "r2n2")
+    height, width = row["images"].shape[1:3]
     if height != width or abs(focal - LENS * width) > ALIKE * focal:
         raise DataError(
             f"{row['shape_id']}: r2n2 has square images with a focal length of {LENS} of the width, found "
             f"{height}x{width} with {focal / width:.6g}. Render with --cameras r2n2."
         )
     clear_pictures(first.parent, "[0-9]*.png")
-    for view, picture in enumerate(pixels):
+    for view, picture in enumerate(colours_of(row)):
         put(first.with_name(f"{view:02d}.png"), png_bytes(picture))
-    put(names, "".join(f"{view:02d}.png\n" for view in range(len(pixels))).encode())
+    put(names, "".join(f"{view:02d}.png\n" for view in range(len(angles))).encode())
     put(main, "".join(f"{a!r} {e!r} 0 {ratio!r} {NOMINAL}\n" for a, e, ratio in angles).encode())
 
 

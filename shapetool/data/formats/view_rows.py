@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,16 +92,18 @@ def one_lens(row: Mapping[str, Any], layout: str) -> float:
     return focal
 
 
-def colours_of(row: Mapping[str, Any]) -> Array:
-    """Straight colours with opacity of all views (N, H, W, 4) where the row has `alpha`, else what is over its
-    background (N, H, W, 3).
+def colours_of(row: Mapping[str, Any]) -> Iterator[Array]:
+    """View by view: straight colours with opacity (H, W, 4) where the row has `alpha`, else those over its background
+    (H, W, 3). Over none, `transparent`, the row has straight ones already.
     """
-    if "alpha" not in row:
-        return np.asarray(row["images"])
     background = row["recipe"].get("background", "white")
-    if background == "transparent":
-        return np.concatenate([row["images"], row["alpha"][..., None]], axis=-1)
-    return straight(row["images"], row["alpha"], background)
+    for view, image in enumerate(row["images"]):
+        if "alpha" not in row:
+            yield image
+        elif background == "transparent":
+            yield np.concatenate([image, row["alpha"][view][..., None]], axis=-1)
+        else:
+            yield straight(image, row["alpha"][view], background)
 
 
 def mask_of(row: Mapping[str, Any]) -> Array | None:
@@ -113,11 +115,10 @@ def mask_of(row: Mapping[str, Any]) -> Array | None:
 
 def gathered(pictures: Sequence[Array]) -> dict[str, Array]:
     """The columns `images`, and `alpha` if the pictures have opacity: those over white."""
-    pixels = np.stack(pictures)
-    if pixels.shape[-1] == 3:
-        return {"images": pixels}
-    images, alpha = over(pixels, "white")
-    return {"images": images, "alpha": alpha}
+    if pictures[0].shape[-1] == 3:
+        return {"images": np.stack(pictures)}
+    both = [over(picture, "white") for picture in pictures]
+    return {"images": np.stack([image for image, _ in both]), "alpha": np.stack([alpha for _, alpha in both])}
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from shapetool.cli.app import main
 from shapetool.data.formats import load_format
-from shapetool.data.formats.pictures import straight
+from shapetool.data.formats.pictures import over, straight
 from shapetool.data.shards import build_shard, open_dataset, publish
 from shapetool.errors import DataError
 from shapetool.geometry.mesh import Mesh
@@ -285,3 +285,18 @@ def test_what_has_no_background_gets_white_where_there_is_no_opacity(tmp_path):
     bare = straight(row["images"], row["alpha"], "white")[..., :3]
     module.write(tmp_path / "none", row | {"images": bare, "recipe": {"background": "transparent"}})
     assert content(tmp_path / "none") == content(tmp_path / "white")
+
+
+@pytest.mark.parametrize("background", ["white", "black"])
+def test_colours_taken_off_their_background_and_put_back_are_within_one_level(background):
+    behind = {"white": 255.0, "black": 0.0}[background]
+    share, colour = np.meshgrid(np.arange(26) / 25, np.arange(0, 255.5, 0.5), indexing="ij")
+    mixed = np.rint(share * colour + (1 - share) * behind).astype("u1")
+    images, alpha = np.repeat(mixed[..., None], 3, axis=-1), np.rint(255 * share).astype("u1")
+    again, opacity = over(straight(images, alpha, background), background)
+    np.testing.assert_array_equal(opacity, alpha)
+    assert np.abs(again.astype(int) - images).max() <= 1
+    for other in ("white", "black"):
+        wanted = share * colour + (1 - share) * {"white": 255.0, "black": 0.0}[other]
+        shown, _ = over(straight(images, alpha, background), other)
+        assert np.abs(shown[..., 0] - wanted).max() <= 2

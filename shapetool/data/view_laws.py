@@ -25,20 +25,19 @@ Rows = dict[str, np.ndarray]
 def view_problems(row: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> list[str]:
     """One sentence for each law of views that the record of a shape breaks; `recipe` is that of the shard.
 
-    Cameras come first: where one is broken, the images are not judged.
+    Cameras come first: where one is broken, the images are not judged. A recipe without `samples`, of imported views,
+    may have had several.
     """
     problems = [] if float(row["scale"]) > 0 else [f"scale is {float(row['scale'])}, expected a positive number"]
     cameras = _camera_problems(np.asarray(row["intrinsics"]), np.asarray(row["pose"]))
     if cameras:
         return problems + cameras
-    flat = recipe.get("projection") == "orthographic"
-    samples = int(recipe.get("samples", 0))  # 0: imported, so nobody wrote down how many
     images = [name for name in row if np.ndim(row[name]) >= 3 and name not in ("intrinsics", "pose")]
     found: dict[str, list[int]] = {}
     for number in range(len(row["pose"])):
         view = {name: np.asarray(row[name][number]) for name in images}
         camera = np.asarray(row["intrinsics"][number]), np.asarray(row["pose"][number])
-        for problem in _view_problems(view, camera, flat, samples):
+        for problem in _view_problems(view, camera, recipe):
             found.setdefault(problem, []).append(number)
     return problems + [
         f"{text}: {plural(len(views), 'view')}, the first is {views[0]}" for text, views in found.items()
@@ -61,9 +60,10 @@ def _camera_problems(intrinsics: Float[np.ndarray, "N 3 3"], pose: Float[np.ndar
 
 
 def _view_problems(
-    view: Rows, camera: tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]], flat: bool, samples: int
+    view: Rows, camera: tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "4 4"]], recipe: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What is wrong with the images of one camera; `flat` is orthographic."""
+    """What is wrong with the images of one camera."""
+    flat, clear = recipe.get("projection") == "orthographic", recipe.get("background") == "transparent"
     if any((view[name] < 0).any() for name in ("depth", "ray_length") if name in view):
         yield "depth is below 0"
     if "face" in view and (view["face"] < -1).any():
@@ -90,8 +90,10 @@ def _view_problems(
             length = depth[..., 0] * np.linalg.norm(directions, axis=-1)
             if (np.abs(length - view["ray_length"]) > ROUNDED * length).any():
                 yield "the length along the ray is not that of the depth"
+    if clear and "alpha" in view and "images" in view and view["images"][view["alpha"] == 0].any():
+        yield "there is colour where nothing covers the pixel"
     if "silhouette" in view and hit is not None:
-        yield from _silhouette_problems(view, hit, samples)
+        yield from _silhouette_problems(view, hit, int(recipe.get("samples", 2)))
 
 
 def _rays(

@@ -240,6 +240,8 @@ def _one(seen: _Scene, number: int) -> tuple[dict[str, np.ndarray], int]:
         light, cover = light / recipe.samples**2, cover / recipe.samples**2
         ground = 1.0 if recipe.background == "white" else 0.0
         colour = light + (1 - cover) * ground
+        if recipe.background == "transparent":
+            colour = light / np.maximum(cover, 1 / recipe.samples**2)
         channels["rgb"] = np.rint(255 * colour[:, None] * np.ones(3)).astype(np.uint8)
         channels["silhouette"] = cover >= 0.5
         channels["alpha"] = np.rint(255 * cover).astype(np.uint8)

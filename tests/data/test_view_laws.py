@@ -124,6 +124,17 @@ def test_with_one_ray_a_pixel_the_silhouette_is_what_is_hit(change: Callable[[Ro
     assert broken(change, samples=1) == ["the silhouette is not where something is hit: 1 view, the first is 0"]
 
 
+def test_straight_colours_are_black_where_nothing_is() -> None:
+    row = sphere_views()
+    row["alpha"] = np.where(row["silhouette"], 255, 0).astype(np.uint8)
+    row["images"][:] = np.where(row["silhouette"][..., None], 90, 0)
+    recipe = {"samples": 3, "background": "transparent"}
+    assert view_problems(row, recipe=recipe) == []
+    row["images"][1, 0, 0] = 1
+    found = view_problems(row, recipe=recipe)
+    assert found == ["there is colour where nothing covers the pixel: 1 view, the first is 1"]
+
+
 def test_cameras_of_the_other_projection_do_not_fit() -> None:
     assert view_problems(sphere_views(), recipe={"projection": "orthographic", "samples": 3}) != []
 

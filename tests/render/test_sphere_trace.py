@@ -217,3 +217,13 @@ def test_what_is_no_field_is_refused():
     recipe = ViewsRecipe(views=1, height=4, width=4, channels=("face",))
     with pytest.raises(ConfigError, match="no channel `face`"):
         sphere_traced_views(analytic.sphere(1.0), placed(recipe, np.random.default_rng(0)), recipe)
+
+
+def test_straight_colours_are_not_darkened_where_a_pixel_is_half_covered():
+    recipe = ViewsRecipe(views=1, height=40, width=40, channels=("rgb", "alpha"), ambient=1.0, background="transparent")
+    cameras = placed(recipe, np.random.default_rng(0))
+    views = sphere_traced_views(analytic.sphere(RADIUS), cameras, recipe).channels
+    covered = views["alpha"] > 0
+    assert ((views["alpha"] > 0) & (views["alpha"] < 255)).any()
+    assert (np.abs(views["rgb"][covered] - 0.7 * 255.0) <= 0.5).all()
+    assert (views["rgb"][~covered] == 0).all()

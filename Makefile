@@ -74,6 +74,7 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
 	$(BIN)/python benchmarks/repair.py $(DATA)/dirty $(DATA)/chairs $(DATA)/tables --json bench-results/repair.jsonl
 	$(BIN)/python benchmarks/repair.py $(DATA)/classic --force --json bench-results/repair-closed.jsonl
+	$(BIN)/python benchmarks/from_views.py $(DATA)/classic --json bench-results/from_views.json
 
 clean:
 	rm -rf $(VENV) build demo bench-results

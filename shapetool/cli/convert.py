@@ -3,7 +3,7 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,19 +11,28 @@ from shapetool.cli import _options, _report
 from shapetool.cli._progress import Progress
 from shapetool.cli._sampling import summary_line
 from shapetool.data.formats import FORMATS
+from shapetool.errors import ConfigError
 from shapetool.geometry.wording import plural
 
 if TYPE_CHECKING:
     from shapetool.pipelines.convert import Conversion, Exported
+    from shapetool.pipelines.from_views import Backward
 
 LAYOUTS = "|".join(("shards", *FORMATS))
 SHAPES = "cloud|tsdf|hull"
 PANEL = "Views to shapes"
 Resolution = Annotated[
-    int, typer.Option(min=2, help="Nodes along each axis of the lattice of tsdf and hull.", rich_help_panel=PANEL)
+    int | None,
+    typer.Option(
+        min=2,
+        max=1024,
+        help="Nodes along each axis of the lattice of tsdf and hull. Default: 128.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Truncation = Annotated[
-    float, typer.Option(help="Where tsdf cuts distances, in cells of the lattice.", rich_help_panel=PANEL)
+    float | None,
+    typer.Option(help="Where tsdf cuts distances, in cells of the lattice. Default: 3.", rich_help_panel=PANEL),
 ]
 Extent = Annotated[
     float | None,
@@ -32,7 +41,10 @@ Extent = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-Frame = Annotated[str, typer.Option(metavar="original|unit", help="The frame of the shapes.", rich_help_panel=PANEL)]
+Frame = Annotated[
+    str | None,
+    typer.Option(metavar="original|unit", help="The frame of the shapes. Default: original.", rich_help_panel=PANEL),
+]
 
 
 def convert(
@@ -70,10 +82,10 @@ def convert(
     surface_count: Annotated[
         int | None, typer.Option(min=0, help="Surface points a shape in shards. Default: as many as every shape has.")
     ] = None,
-    resolution: Resolution = 128,
-    truncation: Truncation = 3.0,
+    resolution: Resolution = None,
+    truncation: Truncation = None,
     extent: Extent = None,
-    frame: Frame = "original",
+    frame: Frame = None,
     seed: _options.Seed = 0,
     workers: _options.Workers = None,
     shard: _options.Shard = None,
@@ -90,11 +102,12 @@ def convert(
 ) -> int:
     """Convert shards to the files that other training code reads, or such files to shards; or views to shapes."""
     from shapetool.pipelines.convert import Conversion
-    from shapetool.pipelines.from_views import Backward
     from shapetool.runner.job import Options
     from shapetool.runner.parts import read_part
 
-    back = Backward(to, resolution, truncation, extent, frame) if to in SHAPES.split("|") else None
+    of_views = {"resolution": resolution, "truncation": truncation, "extent": extent, "frame": frame}
+    others = {"from": from_, "split": split, "count": count, "surface-count": surface_count}
+    back = _backward(to, of_views, others)
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         options = Options(
             workers=workers,
@@ -107,6 +120,21 @@ def convert(
         )
         conversion = Conversion(to, from_, count, surface_count, split, seed, options, back)
         return _run(source, out, conversion, progress, dry_run=dry_run)
+
+
+def _backward(to: str, of_views: dict[str, Any], others: dict[str, Any]) -> "Backward | None":
+    """How views become shapes, if that is wanted.
+
+    Raises:
+        ConfigError: an option that means nothing for this target.
+    """
+    from shapetool.pipelines.from_views import USED, Backward
+
+    given = {name: value for name, value in (of_views | others).items() if value is not None}
+    strange = sorted(given.keys() - (USED[to] if to in USED else others.keys()))
+    if strange:
+        raise ConfigError(f"--{strange[0]} {given[strange[0]]}: means nothing with --to {to}. Leave it out.")
+    return Backward(to, **given) if to in USED else None
 
 
 def _run(source: Path, out: Path, conversion: "Conversion", progress: Progress, *, dry_run: bool) -> int:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 SHAPES = {"cloud": ("depth",), "tsdf": ("depth", "normals"), "hull": ("silhouette",)}
 """What views can become, and the columns that each needs."""
+USED = {"cloud": ("frame",), "hull": ("frame", "resolution", "extent")}
+USED["tsdf"] = (*USED["hull"], "truncation")
+"""The settings that decide the result of each."""
 FRAMES = ("original", "unit")
 CHANNELS = {"depth": "depth", "normals": "normal", "silhouette": "silhouette"}
 _HALVES = {"sphere": 1.0, "centroid": 1.0, "box": 0.5, "diagonal": 0.5}  # of the frame's size
@@ -66,8 +69,8 @@ class Backward:
     @property
     def used(self) -> dict[str, Any]:
         """The settings that decide the result."""
-        names = {"cloud": ("to", "frame"), "hull": ("to", "frame", "resolution", "extent")}
-        return {name: value for name, value in asdict(self).items() if name in names.get(self.to, asdict(self))}
+        settings = asdict(self)
+        return {name: settings[name] for name in ("to", *USED[self.to])}
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,21 @@ def test_what_cannot_be_converted_is_refused_by_name(meshes, views, tmp_path):
         Backward("tsdf", extent=0.0)
 
 
+@pytest.mark.parametrize(
+    ("to", "option", "value"),
+    [
+        ("cloud", "--resolution", "64"),
+        ("hull", "--truncation", "2.5"),
+        ("tsdf", "--count", "5"),
+        ("onet", "--frame", "unit"),
+    ],
+)
+def test_an_option_that_means_nothing_for_the_target_is_refused(views, tmp_path, capsys, to, option, value):
+    assert main(["convert", str(views), str(tmp_path / "out"), "--to", to, option, value]) == 1
+    assert f"{option} {value}: means nothing with --to {to}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_damaged_cloud_is_found_by_verify(views, tmp_path):
     run(views, tmp_path / "out", conversion("cloud"))
     file = tmp_path / "out" / "mug.ply"

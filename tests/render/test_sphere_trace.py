@@ -184,6 +184,36 @@ def test_views_of_a_field_are_those_of_its_mesh(projection):
         assert traced.channels[name].shape == drawn.channels[name].shape
 
 
+def torus_mesh(rounds, sides):
+    """The torus about z as quads of its two angles, each cut in two, wound outward."""
+    one, other = np.meshgrid(np.arange(rounds), np.arange(sides), indexing="ij")
+    turn, tilt = 2 * np.pi * one / rounds, 2 * np.pi * other / sides
+    reach = RING + TUBE * np.cos(tilt)
+    vertices = np.stack([reach * np.cos(turn), reach * np.sin(turn), TUBE * np.sin(tilt)], axis=-1).reshape(-1, 3)
+    a, b = one * sides + other, (one + 1) % rounds * sides + other
+    c, d = (one + 1) % rounds * sides + (other + 1) % sides, one * sides + (other + 1) % sides
+    return Mesh(vertices, np.stack([a, b, c, a, c, d], axis=-1).reshape(-1, 3))
+
+
+def test_views_of_a_torus_are_those_of_a_fine_mesh_of_it():
+    recipe = ViewsRecipe(views=3, height=64, width=64, samples=1, channels=CHANNELS)
+    cameras = placed(recipe, np.random.default_rng(5))
+    traced = sphere_traced_views(analytic.torus(RING, TUBE), cameras, recipe).channels
+    drawn = render_views(torus_mesh(384, 192), cameras, recipe).channels
+    both = traced["silhouette"] & drawn["silhouette"]
+    assert (traced["silhouette"] == drawn["silhouette"]).mean() > 0.998
+    facing = -traced["camera_normal"][..., 2]
+    # The mesh is at most RING + TUBE times 1 - cos(pi / 384), and TUBE times 1 - cos(pi / 192), beneath the torus.
+    beneath = 0.85 * (1 - np.cos(np.pi / 384)) + 0.25 * (1 - np.cos(np.pi / 192))
+    off = np.abs(traced["depth"] - drawn["depth"])[both]
+    steep = np.abs(facing[both]) > 0.5
+    assert steep.sum() > 500
+    assert off[steep].max() < 4 * beneath
+    # A face is turned by up to half a step of either angle from the torus.
+    turned = np.linalg.norm(traced["normal"] - drawn["normal"], axis=-1)[both]
+    assert np.quantile(turned, 0.99) < np.pi / 192 + np.pi / 384
+
+
 def test_views_are_the_same_twice_and_in_other_batches():
     recipe = ViewsRecipe(views=2, height=24, width=24, samples=2, channels=CHANNELS)
     cameras = placed(recipe, np.random.default_rng(0))

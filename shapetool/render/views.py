@@ -29,7 +29,7 @@ _SIZES = {
 _DRAWN = ("face", "depth", "ray_length", "normal", "camera_normal", "coordinates")  # by the kernel as they are wanted
 _FROM_SAMPLES = ("rgb", "alpha", "silhouette")
 _AT_ONCE = 1 << 21  # pixels of the views that are drawn together: enough for all threads, and small beside the images
-_STEP = 4  # of 255: neighbours whose colours differ by more have an edge between them
+_STEP = 10  # of 255: neighbours whose colours differ by more have an edge between them; below, a middle is the mean
 
 
 @dataclass(frozen=True, eq=False)

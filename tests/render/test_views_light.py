@@ -53,7 +53,8 @@ def test_edges_are_the_mean_of_a_larger_image(painted):
     # a pixel without an edge shows its middle, which is the mean but for what the light bends
     off = np.abs(drawn["rgb"] - parts["rgb"].mean(axis=(2, 4)))
     assert off[(alpha > 0) & (alpha < 255)].max() <= 1.1
-    assert off.max() <= 4
+    assert off.max() <= 8
+    assert off.mean() < 0.5  # of which a quarter is rounding
     assert ((alpha > 0) & (alpha < 255)).sum() > 100
 
 

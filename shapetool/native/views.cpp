@@ -6,6 +6,7 @@
 
 #include "parallel.hpp"
 #include "shear.hpp"
+#include "simd.hpp"
 
 namespace shapetool {
 namespace {
@@ -68,6 +69,7 @@ struct Drawing {
     const Projected *vertices;
     double *nearest;  // by part, those of a pixel row by row
     int32_t *face;    // by part
+    const double *part_u, *part_v;  // of each part, from the corner of its pixel
 
     void ray(int x, int y, Vec &origin, Vec &direction) const {
         double u = (x + 0.5) / canvas.samples, v = (y + 0.5) / canvas.samples;
@@ -76,22 +78,19 @@ struct Drawing {
         direction = load(w.direction[0]) + load(w.direction[1]) * u + load(w.direction[2]) * v;
     }
 
-    // Calls body(part, x, y) with the rays of a pixel within a box of rays, if the pixel is wanted.
     struct Box {
         int left, right, top, bottom;
     };
-    template <class Body>
-    void parts(int x, int y, const Box &box, const Body &body) const {
+    Box all() const { return {0, canvas.width - 1, begin, end - 1}; }
+
+    // The first part of a pixel, or SIZE_MAX where it is not wanted.
+    size_t place(int x, int y) const {
         size_t at = size_t(y) * size_t(canvas.width) + size_t(x);
-        if (!slot) return body(at - size_t(begin) * size_t(canvas.width), x, y);
-        if (slot[at] < 0) return;
-        int s = canvas.samples, x0 = x * s, y0 = y * s;
-        size_t from = size_t(slot[at] - first) * size_t(s) * size_t(s);
-        for (int j = std::max(box.top, y0); j <= std::min(box.bottom, y0 + s - 1); ++j)
-            for (int i = std::max(box.left, x0); i <= std::min(box.right, x0 + s - 1); ++i)
-                body(from + size_t((j - y0) * s + i - x0), i, j);
+        if (!slot) return at - size_t(begin) * size_t(canvas.width);
+        return slot[at] < 0 ? SIZE_MAX : size_t(slot[at] - first) * room_of(canvas);
     }
-    Box all() const { return {0, canvas.width * canvas.samples - 1, begin * canvas.samples, end * canvas.samples - 1}; }
+    // Parts of a pixel are tested by fours.
+    static size_t room_of(const Canvas &c) { return c.slot ? (size_t(c.samples) * size_t(c.samples) + 3) / 4 * 4 : 1; }
 
     // A triangle, and a depth that no point of it is nearer than.
     struct Target {
@@ -100,17 +99,59 @@ struct Drawing {
         double least;
     };
 
-    void test(int x, int y, const Box &box, const Target &target) const {
-        parts(x, y, box, [&](size_t part, int i, int j) {
-            if (target.least > nearest[part]) return;
-            Vec origin, direction;
-            ray(i, j, origin, direction);
-            double t = ray_triangle(target.triangle, Shear(origin, direction), false);
-            if (!(t >= 0)) return;
-            if (t < nearest[part] || (t == nearest[part] && target.face < face[part]))
-                nearest[part] = t, face[part] = target.face;
-        });
+    void hit(size_t part, double t, int32_t f) const {
+        if (t < nearest[part] || (t == nearest[part] && f < face[part])) nearest[part] = t, face[part] = f;
     }
+
+    void test(int x, int y, const Target &target) const {
+        size_t at = place(x, y);
+        if (at == SIZE_MAX) return;
+        if (slot) return test_parts(x, y, at, target);
+        if (target.least > nearest[at]) return;
+        Vec origin, direction;
+        ray(x, y, origin, direction);
+        double t = ray_triangle(target.triangle, Shear(origin, direction), false);
+        if (t >= 0) hit(at, t, target.face);
+    }
+
+    // ray_triangle for four rays of a pixel at a time, all along the axis that its middle is most along.
+    void test_parts(int x, int y, size_t at, const Target &target) const {
+        int s = canvas.samples;
+        Vec o, d;
+        ray(x * s + s / 2, y * s + s / 2, o, d);
+        Shear middle(o, d);
+        const int axis[3] = {middle.kx, middle.ky, middle.kz};
+        const View &w = lens.view;
+        size_t room = room_of(canvas);
+        for (size_t k = 0; k < room; k += 4) {
+            d4 before = *reinterpret_cast<const d4u *>(nearest + at + k);
+            l4 may = before >= set4(target.least);
+            if (!any(may)) continue;
+            d4 u = *reinterpret_cast<const d4u *>(part_u + k) + set4(x), v = *reinterpret_cast<const d4u *>(part_v + k) + set4(y);
+            d4 from[3], along[3];
+            for (int a = 0; a < 3; ++a) {
+                from[a] = set4(w.origin[0][axis[a]]) + set4(w.origin[1][axis[a]]) * u + set4(w.origin[2][axis[a]]) * v;
+                along[a] = set4(w.direction[0][axis[a]]) + set4(w.direction[1][axis[a]]) * u + set4(w.direction[2][axis[a]]) * v;
+            }
+            d4 sx = along[0] / along[2], sy = along[1] / along[2], px[3], py[3], dz[3];
+            for (int c = 0; c < 3; ++c) {
+                const double *corner = target.triangle + 3 * c;
+                dz[c] = set4(corner[axis[2]]) - from[2];
+                px[c] = set4(corner[axis[0]]) - from[0] - sx * dz[c];
+                py[c] = set4(corner[axis[1]]) - from[1] - sy * dz[c];
+            }
+            d4 e0 = px[2] * py[1] - py[2] * px[1], e1 = px[0] * py[2] - py[0] * px[2], e2 = px[1] * py[0] - py[1] * px[0];
+            d4 det = e0 + e1 + e2, zero = set4(0);
+            may &= ((e0 >= zero) & (e1 >= zero) & (e2 >= zero)) | ((e0 <= zero) & (e1 <= zero) & (e2 <= zero));
+            may &= det != zero;
+            if (!any(may)) continue;
+            d4 t = (e0 * dz[0] + e1 * dz[1] + e2 * dz[2]) / (det * along[2]);
+            may &= t >= zero;
+            for (size_t i = 0; i < 4; ++i)
+                if (may[i]) hit(at + k + i, t[i], target.face);
+        }
+    }
+    static bool any(l4 m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
 
     // Beside, above or below the rows, or behind: what of a triangle that no pixel can see. For those too near to project.
     bool beside(const double corner[3][3]) const {
@@ -132,9 +173,8 @@ struct Drawing {
         double corner[3][3];
         for (int c = 0; c < 3; ++c) lens.times_depth(triangle + 3 * c, corner[c]);
         if (beside(corner)) return;
-        Box box = all();
         for (int y = begin; y < end; ++y)
-            for (int x = 0; x < canvas.width; ++x) test(x, y, box, {f, triangle, 0});
+            for (int x = 0; x < canvas.width; ++x) test(x, y, {f, triangle, 0});
     }
 
     void draw(int32_t f) const {
@@ -142,20 +182,18 @@ struct Drawing {
         const Projected &a = vertices[corners[0]], &b = vertices[corners[1]], &c = vertices[corners[2]];
         double least = std::min(a.depth, std::min(b.depth, c.depth));
         if (!(least >= lens.near)) return too_near(f);
-        int s = canvas.samples;
-        double margin = kMargin + (lens.pinhole ? 0 : lens.off);
+        // Parts lie up to half a pixel beside the middle.
+        double margin = kMargin + (lens.pinhole ? 0 : lens.off) + (slot ? 0.5 : 0);
         Box all = this->all(), box;
-        box.left = up_to((std::min(a.u, std::min(b.u, c.u)) - margin) * s - 0.5, all.right);
-        box.right = down_to((std::max(a.u, std::max(b.u, c.u)) + margin) * s - 0.5, all.right);
-        box.top = std::max(up_to((std::min(a.v, std::min(b.v, c.v)) - margin) * s - 0.5, all.bottom), all.top);
-        box.bottom = down_to((std::max(a.v, std::max(b.v, c.v)) + margin) * s - 0.5, all.bottom);
+        box.left = up_to(std::min(a.u, std::min(b.u, c.u)) - margin - 0.5, all.right);
+        box.right = down_to(std::max(a.u, std::max(b.u, c.u)) + margin - 0.5, all.right);
+        box.top = std::max(up_to(std::min(a.v, std::min(b.v, c.v)) - margin - 0.5, all.bottom), all.top);
+        box.bottom = down_to(std::max(a.v, std::max(b.v, c.v)) + margin - 0.5, all.bottom);
         if (box.left > box.right || box.top > box.bottom) return;
         Target target{f, &scene.triangles[9 * size_t(f)], least - std::fabs(least) * 1e-9 - lens.off};
-        Box pixels = s == 1 ? box : Box{box.left / s, box.right / s, box.top / s, box.bottom / s};
-        if ((pixels.right - pixels.left + 1) * (pixels.bottom - pixels.top + 1) > 3)
-            return rows(target, box, pixels, margin + (s == 1 ? 0 : 0.5));
-        for (int y = pixels.top; y <= pixels.bottom; ++y)
-            for (int x = pixels.left; x <= pixels.right; ++x) test(x, y, box, target);
+        if ((box.right - box.left + 1) * (box.bottom - box.top + 1) > 3) return rows(target, box, margin);
+        for (int y = box.top; y <= box.bottom; ++y)
+            for (int x = box.left; x <= box.right; ++x) test(x, y, target);
     }
 
     // Between two lines a side, through the side and through the corner across, lies a triangle, whichever way it turns.
@@ -171,17 +209,17 @@ struct Drawing {
         }
     };
 
-    void rows(const Target &target, const Box &box, const Box &pixels, double margin) const {
+    void rows(const Target &target, const Box &box, double margin) const {
         const int32_t *corners = &scene.faces[3 * size_t(target.face)];
         const Projected &a = vertices[corners[0]], &b = vertices[corners[1]], &c = vertices[corners[2]];
         const Strip strips[3] = {{a, b, c, margin}, {b, c, a, margin}, {c, a, b, margin}};
-        for (int y = pixels.top; y <= pixels.bottom; ++y) {
-            double low = pixels.left, high = pixels.right, v = y + 0.5;
+        for (int y = box.top; y <= box.bottom; ++y) {
+            double low = box.left, high = box.right, v = y + 0.5;
             for (const Strip &strip : strips) {
                 low = std::max(low, strip.low - strip.slope * v - 0.5);
                 high = std::min(high, strip.high - strip.slope * v - 0.5);
             }
-            for (int x = up_to(low, pixels.right), last = down_to(high, pixels.right); x <= last; ++x) test(x, y, box, target);
+            for (int x = up_to(low, box.right), last = down_to(high, box.right); x <= last; ++x) test(x, y, target);
         }
     }
 };
@@ -216,8 +254,8 @@ float headlight(const float *corners, const double *weights, Vec face_normal, Ve
     return float(std::fmax(0.0, turn * dot(smooth, direction) / size));
 }
 
-void describe(const Drawing &d, const Images &images, const float *corner_normals, size_t base, size_t part, int x, int y) {
-    size_t at = base + part;
+// Writes what is known of the ray (x, y), counted over the parts of all pixels.
+void describe(const Drawing &d, const Images &images, const float *corner_normals, size_t at, size_t part, int x, int y) {
     int32_t f = d.face[part];
     if (images.face) images.face[at] = f;
     if (f < 0) return put_nothing(images, at);
@@ -314,8 +352,13 @@ size_t wanted_slots(const int32_t *slot, size_t begin, size_t end, int32_t &firs
 void draw_views(const Scene &s, const View *views, size_t N, const Canvas &canvas, const float *corner_normals, int threads,
                 const Images &images) {
     size_t bands = N >= 2 * size_t(threads) ? 1 : std::min<size_t>(size_t(canvas.height), size_t(threads));
-    size_t width = size_t(canvas.width), pixels = size_t(canvas.height) * width;
-    size_t parts = size_t(canvas.samples) * size_t(canvas.samples), rows = (size_t(canvas.height) + bands - 1) / bands;
+    size_t width = size_t(canvas.width), pixels = size_t(canvas.height) * width, across = size_t(canvas.samples);
+    size_t rows = (size_t(canvas.height) + bands - 1) / bands, parts = across * across, room = Drawing::room_of(canvas);
+    std::vector<double> part_u(room), part_v(room);
+    for (size_t k = 0; k < room; ++k) {
+        size_t part = std::min(k, parts - 1);
+        part_u[k] = (double(part % across) + 0.5) / double(across), part_v[k] = (double(part / across) + 0.5) / double(across);
+    }
     struct Room {
         std::vector<Projected> vertices;
         std::vector<double> nearest;
@@ -323,27 +366,30 @@ void draw_views(const Scene &s, const View *views, size_t N, const Canvas &canva
     };
     std::vector<Room> rooms(static_cast<size_t>(threads));
     parallel_for(threads, N * bands, 1, [&](size_t item, size_t, int thread) {
-        Room &room = rooms[size_t(thread)];
+        Room &mine = rooms[size_t(thread)];
         size_t number = item / bands, begin = item % bands * rows, end = std::min(size_t(canvas.height), begin + rows);
         if (begin >= end) return;
         size_t base = number * pixels + begin * width, count = (end - begin) * width;
         const int32_t *slot = canvas.slot ? canvas.slot + number * pixels : nullptr;
         int32_t first = 0;
         if (slot) {
-            count = wanted_slots(slot, begin * width, end * width, first) * parts, base = size_t(first) * parts;
+            count = wanted_slots(slot, begin * width, end * width, first), base = size_t(first) * parts;
             if (!count) return;
         }
         Lens lens(s, views[number], canvas);
-        room.vertices.resize(s.vertex_count), room.nearest.assign(count, INFINITY), room.face.assign(count, -1);
-        project_vertices(s, lens, room.vertices.data());
-        Drawing drawing{s, lens, canvas, slot, first, int(begin), int(end), room.vertices.data(), room.nearest.data(),
-                        room.face.data()};
+        mine.vertices.resize(s.vertex_count), mine.nearest.assign(count * room, INFINITY), mine.face.assign(count * room, -1);
+        project_vertices(s, lens, mine.vertices.data());
+        Drawing drawing{s, lens, canvas, slot, first, int(begin), int(end), mine.vertices.data(), mine.nearest.data(),
+                        mine.face.data(), part_u.data(), part_v.data()};
         for (size_t f = 0; f < s.face_count; ++f) drawing.draw(int32_t(f));
         for (int y = int(begin); y < int(end); ++y)
-            for (int x = 0; x < canvas.width; ++x)
-                drawing.parts(x, y, drawing.all(), [&](size_t part, int i, int j) {
-                    describe(drawing, images, corner_normals, base, part, i, j);
-                });
+            for (int x = 0; x < canvas.width; ++x) {
+                size_t part = drawing.place(x, y), at = base + part / room * parts;
+                if (part == SIZE_MAX) continue;
+                for (size_t k = 0; k < parts; ++k)
+                    describe(drawing, images, corner_normals, at + k, part + k, x * canvas.samples + int(k % across),
+                             y * canvas.samples + int(k / across));
+            }
     });
 }
 

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from shapetool.geometry.distance import closest_point
 from shapetool.geometry.frame import fit
 from shapetool.geometry.kernel import kernel_of
 from shapetool.geometry.mesh import Mesh, load_mesh
@@ -37,11 +38,11 @@ def directions_from(mesh, origins, rng):
 
 
 def inside_points(mesh, rng, wanted=64):
-    """Points clearly inside, some of them straight below vertices, so that rays along an axis meet those."""
+    """Points inside and not on an edge; some straight below vertices, so that rays along an axis meet those."""
     low, high = mesh.bounds
     points = rng.uniform(low, high, (4000, 3))
     points[::2, :2] = mesh.vertices[rng.integers(len(mesh.vertices), size=2000), :2]
-    inside = np.flatnonzero(winding_number(mesh, points) > 0.75)
+    inside = np.flatnonzero((winding_number(mesh, points) > 0.75) & (closest_point(mesh, points)[0] > 1e-9))
     return points[inside[rng.permutation(len(inside))[:wanted]]]
 
 

@@ -9,6 +9,7 @@
 #include "shear.hpp"
 #include "simd.hpp"
 #include "triangle.hpp"
+#include "views.hpp"
 
 #define SHAPETOOL_NAME2(x) #x
 #define SHAPETOOL_NAME(x) SHAPETOOL_NAME2(x)
@@ -24,12 +25,13 @@ namespace {
 #include "intersections.inc"
 #include "nearest.inc"
 #include "rays.inc"
+#include "views.inc"
 #include "winding.inc"
 }  // namespace
 
 extern const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA);
 const Functions SHAPETOOL_TABLE(SHAPETOOL_ISA) = {SHAPETOOL_NAME(SHAPETOOL_ISA), closest, cluster_closest, winding, settle, told, careful,
                                            exact, first_hits, count_hits, all_hits, column_keys, cross_rows, intersections, block_costs,
-                                           nearest_points};
+                                           nearest_points, draw_rows};
 
 }  // namespace shapetool

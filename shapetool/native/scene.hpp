@@ -217,6 +217,8 @@ struct Columns {
     }
 };
 
+struct ViewRows;  // views.hpp
+
 // One table for each instruction set; queries and origins are in units of 2^-exponent, neighbours in the array near each
 // other in space.
 struct Functions {
@@ -257,6 +259,7 @@ struct Functions {
     // The `wanted` nearest of each of the queries begin to end; those of query i become row rows[i] of `squared` and `index`.
     void (*nearest_points)(const TreeView &, const double *queries, size_t begin, size_t end, int wanted, const uint32_t *rows,
                            double *squared, int64_t *index);
+    void (*draw_rows)(const Scene &, const ViewRows &);
 };
 
 const Functions &functions();              // the best the machine can run

@@ -30,6 +30,30 @@ struct Images {
     float *light = nullptr;    // cosine between the way to the camera and the normal, of corner_normals if there are any
 };
 
+// Where a point lands; of a pinhole only if it is far enough before it.
+struct Projected {
+    double u, v, depth, unused;
+};
+
+// Some rows of pixels of one view, and the arrays that drawing them takes.
+struct ViewRows {
+    const View *view;
+    const Canvas *canvas;
+    const int32_t *slot;  // of this view, or null
+    int32_t first;        // the first slot of these rows
+    int begin, end;
+    Projected *vertices;
+    double *nearest;  // by part: infinite
+    int32_t *face;    // by part: -1
+    const double *part_u, *part_v;  // of each part, from the corner of its pixel
+    const float *corner_normals;
+    const Images *images;
+    size_t base;  // the first ray of these rows among those of all views
+};
+
+// Parts of a pixel are tested by fours.
+static inline size_t room_of(const Canvas &c) { return c.slot ? (size_t(c.samples) * size_t(c.samples) + 3) / 4 * 4 : 1; }
+
 // corner_normals: 9 a face, or null. Faces are the same as those of query_rays, wherever the candidates came from: triangles
 // are projected, and where one may cover a ray the double-precision test of rays.inc decides.
 void draw_views(const Scene &, const View *views, size_t N, const Canvas &, const float *corner_normals, int threads,

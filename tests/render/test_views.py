@@ -165,6 +165,18 @@ def test_threads_do_not_change_a_bit(settings):
             assert all(np.array_equal(one[name], other[name]) for name in CHANNELS)
 
 
+def test_every_instruction_set_draws_the_same_bits(run_python):
+    script = (
+        "import hashlib; from tests.render.views_scene import *; from shapetool.geometry.kernel import simd;"
+        "from shapetool.render.views import render_views; h = hashlib.sha256(); r = with_settings(samples=3, smooth=True);"
+        "v = [render_views(torus(0.6, 0.25, 40), around(2, 2.0, (40, 40), flat=f), r).channels for f in (False, True)];"
+        "[h.update(image.tobytes()) for one in v for image in one.values()]; print(simd(), h.hexdigest())"
+    )
+    results = dict(run_python(script, SHAPETOOL_SIMD=name).split() for name in ("baseline", "avx2", "avx512"))
+    assert "baseline" in results
+    assert len(set(results.values())) == 1
+
+
 def test_a_view_is_the_same_alone_and_among_others():
     mesh, cameras = torus(0.6, 0.25, 30), around(4, 2.0, (40, 30))
     recipe = with_settings(samples=3, shadows=2, occlusion=2)

@@ -15,7 +15,7 @@ from shapetool.render.rays import cast_rays
 from shapetool.render.views import render_views
 from tests.render.views_scene import with_settings
 
-RAYS = int(os.environ.get("SHAPETOOL_PINHOLE_RAYS", "1000000"))  # over all meshes; ten million take some minutes
+RAYS = int(os.environ.get("SHAPETOOL_PINHOLE_RAYS", "1000000"))  # over all meshes; ten million take half a minute
 
 
 def targets(mesh, count, rng):

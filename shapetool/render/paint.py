@@ -21,6 +21,7 @@ from shapetool.render.cameras import Cameras
 from shapetool.render.colours.raw import NEUTRAL, Material, RawPaint
 from shapetool.render.colours.texture import from_linear, to_linear
 
+_FARTHEST = 1e9  # beyond, a texture coordinate says nothing of where in a texel it is, and products overflow
 _COARSEST = 16  # halvings; no texture within the limit has more
 
 _Reader = Callable[[Source, list[str]], RawPaint | None]
@@ -172,7 +173,7 @@ def _on_mesh(mesh: Mesh, raw: RawPaint, warnings: list[str]) -> SurfacePaint:
     if lost.any():
         warnings.append(f"{plural(int(lost.sum()), 'face')} not found among those with colours, drawn grey")
     grey = to_linear(np.array(NEUTRAL)) if raw.linear else np.array(NEUTRAL)
-    uv = None if raw.uv is None else raw.uv[triangle[:, None], order]
+    uv = None if raw.uv is None else np.clip(raw.uv[triangle[:, None], order], -_FARTHEST, _FARTHEST)
     colours = None if raw.colours is None else raw.colours[triangle[:, None], order]
     materials = (*raw.materials, Material((float(grey), float(grey), float(grey))))
     return SurfacePaint(materials, material, uv, colours, raw.linear, mesh.face_areas)

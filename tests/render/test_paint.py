@@ -200,6 +200,23 @@ def test_bytes_behind_the_vertices_of_an_obj_are_bytes(tmp_path):
     np.testing.assert_allclose(found, points, atol=1e-12)
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r", " # said\n"])
+def test_colours_behind_vertices_are_seen_whatever_ends_a_line(tmp_path, end):
+    path = rainbow(tmp_path, "rainbow.obj")
+    path.write_bytes(("# by hand\n" + path.read_text()).replace("\n", end).encode())
+    points, found, _ = colours_at(load_painted(path))
+    np.testing.assert_allclose(found, points, atol=1e-12)
+
+
+def test_a_texture_coordinate_without_numbers_is_the_origin(tmp_path):
+    # As one that lacks only v has 0 there; the others keep their places.
+    path = with_texture(tmp_path, "square.obj", png(letter()))
+    path.write_text(path.read_text().replace("vt 0.0 0.0\n", "vt\n").replace("vt 1.0 0.0\n", "vt 1.0\n"))
+    painted = load_painted(path)
+    assert painted.warnings == ()
+    assert np.array_equal(photograph(painted, 8, 12), letter())
+
+
 def test_a_file_without_colours_has_no_paint(tmp_path):
     write(tmp_path, "a.obj", obj_text())
     write(tmp_path, "a.glb", glb_bytes())

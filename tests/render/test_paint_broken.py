@@ -200,3 +200,13 @@ def test_a_ply_with_texnumber_beyond_its_textures_is_grey_there(tmp_path):
     found = colours_of(load_painted(path))
     assert not np.allclose(found[0], NEUTRAL)
     np.testing.assert_allclose(found[1], NEUTRAL)
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1e300", "1e30"])
+def test_texture_coordinates_of_any_size_have_a_colour(tmp_path, number):
+    path = with_texture(tmp_path, "square.obj", png(letter()))
+    path.write_text(path.read_text().replace("vt 1.0 0.0", f"vt {number} {number}"))
+    painted = load_painted(path)
+    with np.errstate(all="raise"):
+        found = painted.paint.filtered(0.1).colours(np.array([0, 1]), np.full((2, 3), 1 / 3))
+    assert ((found >= 0) & (found <= 1)).all()

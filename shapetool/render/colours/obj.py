@@ -1,6 +1,8 @@
 """The colours of a Wavefront OBJ: its material files, their textures, and colours behind the vertices."""
 
+import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,6 +18,7 @@ from shapetool.render.colours.texture import Textures
 
 _LARGEST_MTL = 1 << 26
 _GREY = Material()
+_FIRST_VERTEX = re.compile(rb"^[ \t]*v[ \t]+([^\r\n]*)", re.MULTILINE)
 # How many words each option of a texture takes; -o, -s and -t take one to three numbers.
 _OPTION_WORDS = {
     "-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3, "-texres": 1, "-clamp": 1, "-bm": 1,
@@ -29,6 +32,8 @@ def obj_paint(source: Source, warnings: list[str]) -> RawPaint | None:
     Raises:
         MeshError: when a texture coordinate or a colour is not what it must be.
     """
+    if not _may_have_colours(source.data):
+        return None
     rows = _Rows.of(statement_lines(source.data))
     coloured = bool(rows.vertices) and all(len(row) == 7 for row in rows.vertices)
     if not coloured and not rows.used:
@@ -39,7 +44,8 @@ def obj_paint(source: Source, warnings: list[str]) -> RawPaint | None:
     colours = None
     if coloured:
         try:
-            colours = in_unit(np.array([floats(row[4:]) for row in rows.vertices]))[corners][faces]
+            numbers = floats(chain.from_iterable(row[4:] for row in rows.vertices))
+            colours = in_unit(np.array(numbers).reshape(-1, 3))[corners][faces]
         except ValueError:
             raise MeshError("expected numbers as the colours of the vertices.") from None
     materials = _materials(rows, source, coloured, warnings)
@@ -59,6 +65,14 @@ def obj_paint(source: Source, warnings: list[str]) -> RawPaint | None:
             chosen.append(_GREY)
             uv[lost] = 0
     return RawPaint(points[corners][faces], chosen, number, uv, colours)
+
+
+def _may_have_colours(data: bytes) -> bool:
+    """False only for files without, most of them: no material, and a first vertex of fewer than six numbers."""
+    if b"usemtl" in data or b"\\" in data or b"\n" not in data:
+        return True
+    first = _FIRST_VERTEX.search(data)
+    return first is not None and len(first[1].partition(b"#")[0].split()) == 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +129,7 @@ def _texture_coordinates(rows: _Rows) -> Float[np.ndarray, "C 2"]:
     """
     try:
         # One number alone is a texture coordinate too; its v is 0.
-        table = np.array([floats([*row, b"0"][1:3]) for row in rows.textures]).reshape(-1, 2)
+        table = np.array(floats(chain.from_iterable([*row, b"0", b"0"][1:3] for row in rows.textures))).reshape(-1, 2)
         words = [word.split(b"/") for row in rows.faces for word in row[1:]]
         index = np.array([int(word[1]) if len(word) > 1 and word[1] else 0 for word in words], np.int64)
     except (ValueError, OverflowError):

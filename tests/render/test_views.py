@@ -168,7 +168,8 @@ def test_threads_do_not_change_a_bit(settings):
 def test_every_instruction_set_draws_the_same_bits(run_python):
     script = (
         "import hashlib; from tests.render.views_scene import *; from shapetool.geometry.kernel import simd;"
-        "from shapetool.render.views import render_views; h = hashlib.sha256(); r = with_settings(samples=3, smooth=True);"
+        "from shapetool.render.views import render_views;"
+        "h, r = hashlib.sha256(), with_settings(samples=3, smooth=True);"
         "v = [render_views(torus(0.6, 0.25, 40), around(2, 2.0, (40, 40), flat=f), r).channels for f in (False, True)];"
         "[h.update(image.tobytes()) for one in v for image in one.values()]; print(simd(), h.hexdigest())"
     )

@@ -1,4 +1,4 @@
-"""A folder of meshes or clouds, one file a shape: what it holds, and what is wrong with it."""
+"""A folder of meshes, clouds or views in files of their own: what it holds, and what is wrong with it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from shapetool.data.verify import Finding
 from shapetool.errors import DataError, MeshError
 from shapetool.geometry.mesh import load_mesh
 from shapetool.geometry.topology import analyse
+from shapetool.pipelines import view_folders
 from shapetool.runner.manifest import files_made, read_settings
 from shapetool.runner.report import read_report
 
@@ -32,7 +33,8 @@ def describe(path: Path) -> dict[str, Any]:
     done = [line for line in lines if line["status"] == "ok"]
     about: dict[str, Any] = {"path": str(path), "kind": settings["kind"], "shapes": len(there)}
     about |= {"complete": len(lines) == len(planned), "bytes": sum(file.stat().st_size for file in there)}
-    about["methods"] = dict(sorted(Counter(str(line["method"]) for line in done).items()))
+    methods = Counter(str(line["method"]) for line in done if "method" in line)
+    about |= {"methods": dict(sorted(methods.items()))} if methods else {}
     about |= {name: settings[name] for name in ("suffix", "recipe", "shapetool_version")}
     return about | {"report": dict(sorted(Counter(str(line["status"]) for line in lines).items()))}
 
@@ -44,15 +46,19 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
     Raises:
         DataError: what the folder says of itself is damaged.
     """
-    planned, suffix, lines = files_made(path) or set(), read_settings(path)["suffix"], _lines(path)
+    planned, settings, lines = files_made(path) or set(), read_settings(path), _lines(path)
     findings = []
     if len(lines) != len(planned):
         text = f"expected one line for each of {len(planned)} items, found {len(lines)}. Run the same command again."
         findings.append(Finding(str(path / REPORT), text))
     good = [line for line in lines if line["status"] == "ok"]
     for done, line in enumerate(good, 1):
-        file = path / f"{line['id']}.{suffix}"
-        findings += [Finding(str(file), problem, shape_id=str(line["id"])) for problem in _problems(file, line)]
+        file = path / f"{line['id']}.{settings['suffix']}"
+        if settings["kind"] == view_folders.KIND:
+            problems = view_folders.problems_of(path, settings["recipe"]["layout"], str(line["id"]))
+        else:
+            problems = _problems(file, line)
+        findings += [Finding(str(file), problem, shape_id=str(line["id"])) for problem in problems]
         if report is not None:
             report(done, len(good))
     return findings

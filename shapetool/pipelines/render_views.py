@@ -16,7 +16,7 @@ from shapetool.geometry.suffixes import MESH_SUFFIXES
 from shapetool.geometry.wording import plural
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.pipelines.sampling import passed_over, telling
-from shapetool.pipelines.view_layouts import SHARDS, check_layout, for_layout, lay_out, shards_of
+from shapetool.pipelines.view_layouts import SHARDS, LayoutJob, check_layout, for_layout, layout_job
 from shapetool.pipelines.view_pictures import Pictures, check_pictures, draw_pictures
 from shapetool.recipes import ViewsRecipe, views_recipe
 from shapetool.recipes.views import CAMERAS, COLUMNS, FROM_FILE, LENS
@@ -49,10 +49,9 @@ def run(
 ) -> Summary:
     """How the run ended, after `out` (a `.h5` file or a dataset folder) holds the views of every mesh in `inputs`.
 
-    With another `layout` it is a folder of that, made of shards that stay beside it in `OUT.shards`.
-
-    A mesh that cannot be used costs only itself: its line in the report says why. A rerun does what is missing.
-    `pictures` are made of what is there in the end.
+    With another `layout` it is a folder of that, and there are no pictures. A mesh that cannot be used costs only
+    itself: its line in the report says why. A rerun does what is missing. `pictures` are made of what is there in the
+    end.
 
     Raises:
         ConfigError: no input, an unknown recipe, a file of cameras that makes no sense, images that the memory does not
@@ -62,14 +61,12 @@ def run(
     """
     options = options or Options()
     recipe = views_recipe(recipe) if isinstance(recipe, str) else recipe
-    job, shards = _begun(recipe, seed, Path(out), (options, pictures, layout))
-    warm_up(job.preload)
+    job, writing = _begun(recipe, seed, Path(out), (options, pictures, layout))
+    warm_up(writing.preload)
     found = collect([str(word) for word in inputs], MESH_SUFFIXES)
-    summary = run_job(job, found.items, shards, telling(options, passed_over(found)))
-    if summary.stopped is None and layout != SHARDS:
-        summary = lay_out(summary, Path(out), layout, options)
-    if summary.stopped is None:
-        return replace(summary, stopped=draw_pictures(pictures, job, found.items, shards, options))
+    summary = run_job(writing, found.items, Path(out), telling(options, passed_over(found)))
+    if summary.stopped is None and layout == SHARDS:
+        return replace(summary, stopped=draw_pictures(pictures, job, found.items, Path(out), options))
     return summary
 
 
@@ -89,9 +86,9 @@ def plan(
         ConfigError: as `run` does.
     """
     options = options or Options()
-    job, shards = _begun(recipe, seed, Path(out), (options, pictures, layout))
+    _, writing = _begun(recipe, seed, Path(out), (options, pictures, layout))
     found = collect([str(word) for word in inputs], MESH_SUFFIXES)
-    would = preview(job, found.items, shards, options)
+    would = preview(writing, found.items, Path(out), options)
     for text in passed_over(found):
         options.emit("notice", text=text)
     return would
@@ -99,16 +96,21 @@ def plan(
 
 def _begun(
     recipe: ViewsRecipe, seed: int, out: Path, how: tuple[Options, Pictures | None, str]
-) -> tuple[ViewsJob, Path]:
-    """The job and where its shards go, once nothing speaks against it."""
+) -> tuple[ViewsJob, ViewsJob | LayoutJob]:
+    """The job that renders and the one that writes, which may be the same, once nothing speaks against them."""
     options, pictures, layout = how
     check_layout(layout)
-    shards = shards_of(out, layout, options)
     job = prepared(for_layout(recipe, layout), seed)
     check_memory(job.recipe, options)
-    check_pictures(pictures, shards, job.recipe)
     check_pictures(pictures, out, job.recipe)
-    return job, shards
+    if layout == SHARDS:
+        return job, job
+    if pictures is not None and pictures != Pictures():
+        raise ConfigError(
+            f"--layout {layout}: --contact-sheet and --turntable are drawn of shards. Render those with --layout h5, "
+            f"and `convert` them --to {layout}."
+        )
+    return job, layout_job(job, layout, out)
 
 
 @dataclass(frozen=True)

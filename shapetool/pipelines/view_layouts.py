@@ -1,23 +1,24 @@
-"""`render-views --layout`: the views of a run laid out as other people's training code wants them.
+"""`render-views --layout`: views straight to the files of other people's training code.
 
-The run makes shards first, beside OUT, with straight colours where the layout has opacity, so that nothing is lost to a
-background; then they are written out as `convert` does. A rerun goes on with either.
+They are rendered with straight colours where the layout has opacity, so that nothing is lost to a background.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shapetool.errors import ConfigError, Interrupted, suggestion
+from shapetool.errors import ConfigError, suggestion
+from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes import ViewsRecipe
 from shapetool.recipes.views import VIEW_LAYOUTS
+from shapetool.runner.items import Item
+from shapetool.runner.job import Record
 from shapetool.runner.run import is_file
 
 if TYPE_CHECKING:
-    from shapetool.runner.job import Options, Summary
+    from shapetool.pipelines.render_views import ViewsJob
 
 SHARDS = VIEW_LAYOUTS[0]
 CHANNELS = {
@@ -54,46 +55,77 @@ def for_layout(recipe: ViewsRecipe, layout: str) -> ViewsRecipe:
     return changed.replace(background="transparent") if "alpha" in CHANNELS[layout] else changed
 
 
-def shards_of(out: Path, layout: str, options: Options) -> Path:
-    """Where the shards of a run go.
+@dataclass(frozen=True)
+class LayoutJob:
+    """Renders one mesh to the files of a layout in `folder`, for the runner.
+
+    Its record is `<id>.cameras.json`, written last: the cameras, as `--cameras` reads them.
+    """
+
+    job: ViewsJob
+    layout: str
+    folder: Path
+    kind: str = "view-files"
+    suffix: str = "cameras.json"
+    preload: tuple[str, ...] = (*PRELOAD["render-views"], *PRELOAD["convert"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.job.seed
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the bytes, as JSON."""
+        return self.job.settings | {"layout": self.layout}
+
+    @property
+    def bytes_per_shape(self) -> int:
+        """The size of the pixels of one shape."""
+        return self.job.bytes_per_shape
+
+    def __call__(self, item: Item, threads: int) -> Record:
+        """The cameras of one item, after its files are written.
+
+        Raises:
+            MeshError: the file holds no usable mesh.
+            DataError: the cameras do not fit the layout.
+            OSError: the files cannot be written.
+        """
+        import numpy as np
+
+        from shapetool.data.atomic import remove_leftovers
+        from shapetool.data.formats import load_format
+        from shapetool.pipelines.render_views import render_one
+        from shapetool.render.camera_file import cameras_text
+        from shapetool.render.cameras import Cameras
+
+        recipe, module = self.job.recipe, load_format(self.layout)
+        made = render_one(self.job, item.path, item.id, root=item.root, threads=threads)
+        for place in {path.parent for path in module.files(self.folder, item.id)}:
+            if place.is_dir():
+                remove_leftovers(place)
+        about = {"background": recipe.background, "projection": recipe.projection}
+        module.write(self.folder, {**made.columns, "recipe": about})
+        cameras = Cameras((recipe.height, recipe.width), made.columns["intrinsics"], made.columns["pose"])
+        return Record({"content": np.frombuffer(cameras_text(cameras).encode(), np.uint8)}, made.facts)
+
+
+def layout_job(job: ViewsJob, layout: str, out: Path) -> LayoutJob:
+    """The job that writes this layout in place of shards.
 
     Raises:
-        ConfigError: a layout that is a folder is to be a file, or is asked for in parts.
+        ConfigError: `out` is one file, or the layout has no words for such cameras.
     """
-    if layout == SHARDS:
-        return out
+    recipe = job.recipe
     if is_file(out):
         raise ConfigError(
             f"{out}: expected a folder as OUT, for --layout {layout} has files of its own for each shape."
         )
-    if options.shard is not None:
-        raise ConfigError(f"--layout {layout}: is not written in parts. Render shards, then `convert --to {layout}`.")
-    return out.with_name(out.name + ".shards")
-
-
-def lay_out(summary: Summary, out: Path, layout: str, options: Options) -> Summary:
-    """How the run ended, after the views of its shards are files of a layout in `out`.
-
-    Shapes that the layout refuses count as invalid; a notice says why.
-
-    Raises:
-        ConfigError: `out` holds something else.
-        DataError: the shards are damaged.
-        OSError: the disk is full or fails.
-    """
-    from shapetool.pipelines.export import Conversion, export
-
-    if not summary.counts.get("ok"):
-        options.emit("notice", text=f"{out} is not written, for no shape could be rendered.")
-        return summary
-    try:
-        ended = export(summary.out, out, Conversion(layout, options=options))
-    except Interrupted:
-        return replace(summary, stopped="SIGTERM")
-    except KeyboardInterrupt:
-        return replace(summary, stopped="SIGINT")
-    for text in (*ended.notices, *ended.problems):
-        options.emit("notice", text=text)
-    refused = len(ended.problems)
-    counts = Counter(summary.counts) + Counter(invalid=refused) - Counter(ok=refused)
-    return replace(summary, out=out, counts=counts)
+    if recipe.projection != "perspective":
+        raise ConfigError(f"--layout {layout}: has pinholes only. Use --projection perspective, or --layout h5.")
+    if layout == "r2n2" and recipe.up != "y":
+        raise ConfigError("--layout r2n2: its cameras have y upwards. Use --up y.")
+    if layout == "r2n2" and recipe.cameras in ("sphere", "hammersley"):
+        raise ConfigError(f"--layout r2n2: has a lens of its own. Use --cameras r2n2, not {recipe.cameras}.")
+    return LayoutJob(job, layout, out.absolute())

@@ -241,7 +241,10 @@ def test_options_come_from_a_file_and_settings_from_words(meshes: Path, tmp_path
         (["--set", "vews=2"], "did you mean 'views'"),
         (["--layout", "nerf", "--channels", "rgb"], "has its own channels"),
         (["--layout", "r2n2", "--background", "white"], "has its own background"),
-        (["--layout", "nerf", "--shard", "0/2"], "not written in parts"),
+        (["--layout", "nerf", "--projection", "orthographic"], "pinholes only"),
+        (["--layout", "nerf", "--contact-sheet", "sheet.png"], "drawn of shards"),
+        (["--layout", "r2n2", "--up", "z"], "--up y"),
+        (["--layout", "r2n2", "--cameras", "sphere"], "a lens of its own"),
         (["--background", "transparent"], "beside alpha alone"),
         (["--contact-sheet", "sheet.jpg"], "ends in .png"),
         (["--turntable", "nowhere/at/all.gif"], "a folder that exists"),
@@ -396,57 +399,6 @@ def test_transparent_colours_are_those_of_the_shape_alone(tmp_path: Path) -> Non
     for ground, level in (("white", 255), ("black", 0)):
         mixed = alpha * straight + (1 - alpha) * level
         np.testing.assert_allclose(seen[ground]["images"][0], mixed, atol=1.01)  # each is rounded once
-
-
-@pytest.mark.parametrize(
-    ("layout", "main_", "count"),
-    [
-        ("nerf", "transforms_train.json", 3),
-        ("nerfstudio", "transforms.json", 3),
-        ("r2n2", "rendering/rendering_metadata.txt", 3),
-        ("neus", "cameras_sphere.npz", 3),
-    ],
-)
-def test_a_layout_is_written_from_the_shards_beside_it(
-    meshes: Path, tmp_path: Path, layout: str, main_: str, count: int
-) -> None:
-    out = tmp_path / "out"
-    words = [
-        "render-views",
-        str(meshes),
-        str(out),
-        "--layout",
-        layout,
-        "--views",
-        str(count),
-        "--size",
-        "24",
-        "-j",
-        "1",
-    ]
-    assert main(words) == 0
-    dataset = open_dataset(tmp_path / "out.shards")
-    assert dataset.recipe["background"] == ("white" if layout == "neus" else "transparent")
-    for row in dataset:
-        folder = out / row["shape_id"]
-        assert (folder / main_).is_file()
-        pictures = sorted(path for path in folder.rglob("*.png") if not {"mask", "masks", "depth"} & set(path.parts))
-        images = {np.asarray(Image.open(path))[..., :3].tobytes() for path in pictures if "depth" not in path.name}
-        assert {view.tobytes() for view in row["images"]} <= images  # to the bit, straight where there is opacity
-    first = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    (out / "chair/box2" / main_).unlink()
-    assert main(words) == 0  # writes what is missing and leaves the rest
-    again = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    assert set(again) == set(first)
-    assert all(again[path] == first[path] for path in first if "box2" not in path.parts and path.name[0] != ".")
-
-
-def test_a_shape_that_a_layout_refuses_is_named_and_counts_as_failed(meshes: Path, tmp_path: Path, capsys) -> None:
-    words = [str(meshes), str(tmp_path / "out"), "--layout", "r2n2", "--cameras", "sphere", "--projection"]
-    assert main(["render-views", *words, "orthographic", "--size", "16", "--views", "2", "-j", "1"]) == 3
-    error = capsys.readouterr().err
-    assert "chair/box0" in error
-    assert "0 of 4 shapes" in error
 
 
 def test_the_colours_of_a_file_are_drawn(tmp_path: Path) -> None:

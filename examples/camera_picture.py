@@ -87,7 +87,8 @@ def outside(seen: Cameras, scene: Mesh) -> Image.Image:
         drawing.pen.line([drawing.at(place), drawing.at(corner)], fill=(150, 150, 155), width=1)
     drawing.arrow(place, place + 0.6 * right, RED, "x right")
     drawing.arrow(place, place + 0.6 * up, GREEN, "y up")
-    drawing.arrow(place, place + 0.6 * back, BLUE, "z back: it looks along -z", 24)
+    drawing.arrow(place, place + 0.6 * back, BLUE, "z back", 10)
+    drawing.word((14 * FINE, 30 * FINE), "the camera looks along -z")
     u, v = drawing.at(plane[0])
     drawing.word((u - 24 * FINE, v - 22 * FINE), "(0, 0)")
     for axis, colour in enumerate((RED, GREEN, BLUE)):

@@ -68,14 +68,12 @@ class ViewsRecipe:
         for name, known in (("projection", PROJECTIONS), ("up", UPS), ("background", BACKGROUNDS)):
             if getattr(self, name) not in known:
                 word = getattr(self, name)
-                raise ConfigError(f"{name}: unknown {word!r}{suggestion(word, known)}; known: {', '.join(known)}")
+                raise ConfigError(f"{name}: unknown {word!r}{suggestion(word, known)}")
         if self.normalize not in FRAME_SIZES:
             raise ConfigError(f"normalize: unknown {self.normalize!r}{suggestion(self.normalize, tuple(FRAME_SIZES))}")
         for channel in self.channels:
             if channel not in CHANNELS:
-                raise ConfigError(
-                    f"channels: unknown {channel!r}{suggestion(channel, CHANNELS)}; known: {', '.join(CHANNELS)}"
-                )
+                raise ConfigError(f"channels: unknown {channel!r}{suggestion(channel, CHANNELS)}")
         if len(set(self.channels)) != len(self.channels):
             raise ConfigError(f"channels: expected each once, found {', '.join(self.channels)}.")
         if not self.channels:

@@ -21,9 +21,9 @@ EXAMPLE = '{"size": [480, 640], "views": [{"intrinsics": [[...], ...], "pose": [
 def read_cameras(path: str | Path) -> Cameras:
     """The cameras of a file, in the unit frame.
 
-    Our own format has `size` (height, width), `views` with `intrinsics` (3 x 3) and `pose` (4 x 4, camera-to-world,
-    OpenGL axes) each, and optionally `projection`. A `transforms.json` has `frames` with `transform_matrix`, and
-    `fl_x` (`fl_y`, `cx`, `cy`, `w`, `h`) or `camera_angle_x` for all frames or for each.
+    Our own format has `size` (height, width), `views` (or `cameras`) with `intrinsics` (3 x 3) and `pose` (4 x 4,
+    camera-to-world, OpenGL axes) each, and optionally `projection`. A `transforms.json` has `frames` with
+    `transform_matrix`, and `fl_x` (`fl_y`, `cx`, `cy`, `w`, `h`) or `camera_angle_x` for all frames or for each.
 
     Raises:
         ConfigError: the file is missing, is no JSON, has no camera or one that is no camera; the message names the row.
@@ -36,6 +36,8 @@ def read_cameras(path: str | Path) -> Cameras:
         raise ConfigError(
             f"--cameras {path}: expected r2n2, sphere, hammersley or a JSON file of cameras, but: {reason}."
         ) from error
+    if isinstance(document, dict) and "cameras" in document:
+        document.setdefault("views", document["cameras"])
     if not isinstance(document, dict) or not isinstance(document.get("views", document.get("frames")), list):
         raise ConfigError(f"{path}: expected cameras such as {EXAMPLE}, or the frames of a transforms.json.")
     try:

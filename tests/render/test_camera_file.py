@@ -41,6 +41,13 @@ def test_the_example_of_the_page_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(depth, 2)
 
 
+def test_the_list_may_be_called_cameras(tmp_path: Path) -> None:
+    document = own()
+    expected = read_cameras(written(tmp_path, document))
+    document["cameras"] = document.pop("views")
+    np.testing.assert_array_equal(read_cameras(written(tmp_path, document)).pose, expected.pose)
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_what_is_written_is_read_back_to_the_bit(tmp_path: Path, flat: bool) -> None:
     places = np.random.default_rng(0).standard_normal((5, 3))

@@ -1,5 +1,9 @@
 """`render-views --layout`: the files of others straight from meshes, the same as by way of a shard."""
 
+import socket
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -75,6 +79,19 @@ def test_any_number_of_workers_or_parts_makes_the_same_files_and_a_rerun_what_is
     assert rendered(meshes, tmp_path / "1", *words) == 0
     assert files_of(tmp_path / "1") == one
     assert picture.stat().st_mtime_ns == kept
+
+
+def test_what_a_killed_worker_left_of_a_picture_goes_with_the_rerun(meshes, tmp_path):
+    out = tmp_path / "out"
+    assert rendered(meshes, out, "--layout", "nerf") == 0
+    (out / "lamp.cameras.json").unlink()
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    torn = out / "lamp" / "train" / f".r_1.png.{socket.gethostname()}.{child.pid}-1.tmp"
+    torn.write_bytes(b"half")
+    assert rendered(meshes, out, "--layout", "nerf") == 0
+    assert not torn.exists()
+    assert (out / "lamp.cameras.json").exists()
 
 
 def test_a_mesh_that_is_none_costs_only_itself(meshes, tmp_path):

@@ -11,6 +11,7 @@ from shapetool.geometry.frame import fit
 from shapetool.geometry.lattice import lattice_axes, lattice_distances
 from shapetool.geometry.mesh import Mesh
 from shapetool.recipes.views import ViewsRecipe
+from shapetool.render.cameras import Cameras
 from shapetool.render.fusion import fused_distances, projected_nodes, unprojected
 from shapetool.render.placing import placed
 from shapetool.render.views import render_views
@@ -64,6 +65,21 @@ def test_the_fused_field_has_the_right_sign_and_its_surface_is_within_a_cell(sha
     off = closest_point(mesh, surface.vertices)[0]
     assert off.mean() < CELL / 4
     assert np.quantile(off, 0.99) < CELL
+
+
+def test_what_most_images_show_and_none_sees_through_is_inside_whatever_another_looks_at():
+    mesh = Mesh(*box_mesh((-0.5,) * 3, (0.5,) * 3))
+    cameras, channels = seen(mesh)
+    pose = cameras.pose.copy()
+    pose[:2, :3, 3] *= 20  # too far to the side to have the box in the image
+    pose[:2, :3, :3] = pose[:2, :3, :3] @ np.diag([-1.0, 1.0, -1.0])
+    aside = Cameras(cameras.size, cameras.intrinsics, pose)
+    depth = channels["depth"].copy()
+    depth[:2] = 0
+    fused = fused_distances(aside, depth, channels["normal"], BOX, NODES, 3 * CELL)
+    true = lattice_distances(mesh, BOX, NODES)
+    deep = np.abs(true) > 3 * CELL
+    assert ((fused < 0) == (true < 0))[deep].all()
 
 
 def test_thin_walls_stay_within_a_band_that_is_thicker_than_they_are():

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from shapetool.geometry.mesh import Mesh
 from shapetool.recipes.views import ViewsRecipe
 from shapetool.render.cameras import Cameras
+from shapetool.render.colours.raw import NEUTRAL
 from shapetool.render.rays import hits_anything
 
-GREY = 0.7
 _LAMP = (-0.35, 0.55, 0.0)  # right, up, back of the camera, in its distances from the scene: where shadows come from
 _LAMP_RADIUS = 0.2  # in the same unit
 _SHADE = 0.65  # how much of the lamp's light a full shadow takes
@@ -75,13 +75,13 @@ def shade(light: Light, seen: Seen, parts: int) -> Float[np.ndarray, "P C"]:
     lamp = seen.drawn["light"].reshape(-1)
     ambient = np.float32(recipe.ambient)
     if light.paint is None and not (recipe.shadows or recipe.occlusion):
-        grey = np.float32(GREY)
+        grey = np.float32(NEUTRAL)
         return np.where(face >= 0, grey * ambient + grey * (1 - ambient) * lamp, ground)[:, None]
     hit = np.flatnonzero(face >= 0)
     bright = ambient * _open_share(light, seen, hit, parts) + (1 - ambient) * lamp[hit] * _lit(light, seen, hit, parts)
     if light.paint is None:
         colours = np.full((len(face), 1), ground)
-        colours[hit, 0] = GREY * bright
+        colours[hit, 0] = NEUTRAL * bright
         return colours
     colours = np.full((len(face), 3), ground)
     weights = seen.drawn["weights"].reshape(-1, 3)[hit]

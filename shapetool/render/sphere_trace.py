@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from shapetool.errors import ConfigError
 from shapetool.recipes.views import ViewsRecipe
 from shapetool.render.cameras import Cameras
-from shapetool.render.views import GREY, Views
+from shapetool.render.views import NEUTRAL, Views
 
 Field = Callable[[Float[np.ndarray, "P 3"]], Float[np.ndarray, " P"]]
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -235,7 +235,7 @@ def _one(seen: _Scene, number: int) -> tuple[dict[str, np.ndarray], int]:
                 traced, normals = _surface(seen, origins, directions)
                 undecided += int(traced.undecided.sum())
             facing = np.abs((normals * directions).sum(axis=1)) / np.linalg.norm(directions, axis=1)
-            light += np.where(traced.hit, GREY * (recipe.ambient + (1 - recipe.ambient) * facing), 0.0)
+            light += np.where(traced.hit, NEUTRAL * (recipe.ambient + (1 - recipe.ambient) * facing), 0.0)
             cover += traced.hit
         light, cover = light / recipe.samples**2, cover / recipe.samples**2
         ground = 1.0 if recipe.background == "white" else 0.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shapetool.geometry.mesh import Mesh
-from shapetool.render.views import GREY, render_views
+from shapetool.render.views import NEUTRAL, render_views
 from tests import analytic
 from tests.render.views_scene import around, sphere, straight, torus, with_settings
 
@@ -26,7 +26,7 @@ def test_a_headlight_shines_by_the_cosine():
     _, directions = cameras.rays(cameras.pixel_centres(), 0)
     cosine = 1 / np.linalg.norm(directions, axis=1).reshape(21, 21)
     hit = drawn["silhouette"][0]
-    expected = np.where(hit, 255 * GREY * (0.25 + 0.75 * cosine), 255)
+    expected = np.where(hit, 255 * NEUTRAL * (0.25 + 0.75 * cosine), 255)
     assert np.abs(drawn["rgb"][0] - expected[..., None]).max() <= 0.51
     assert 0 < hit.sum() < hit.size
 
@@ -113,7 +113,7 @@ def test_half_of_the_sky_is_hidden_at_the_foot_of_a_wall():
     drawn = render_views(mesh, cameras, recipe).channels
     beside = np.abs(drawn["coordinates"][..., 2]) < 1e-6
     assert beside.sum() > 300
-    np.testing.assert_allclose(drawn["rgb"][beside].mean() / 255, GREY / 2, rtol=0.05)
+    np.testing.assert_allclose(drawn["rgb"][beside].mean() / 255, NEUTRAL / 2, rtol=0.05)
 
 
 def test_a_shadow_falls_away_from_the_lamp():

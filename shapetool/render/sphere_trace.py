@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float
 from shapetool.errors import ConfigError
 from shapetool.recipes.views import ViewsRecipe
 from shapetool.render.cameras import Cameras
-from shapetool.render.views import NEUTRAL, Views
+from shapetool.render.colours.raw import NEUTRAL
+from shapetool.render.views import Views
 
 Field = Callable[[Float[np.ndarray, "P 3"]], Float[np.ndarray, " P"]]
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]

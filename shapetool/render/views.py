@@ -11,9 +11,9 @@ from shapetool.geometry.kernel import Kernel, kernel_of
 from shapetool.geometry.mesh import Mesh
 from shapetool.recipes.views import ViewsRecipe
 from shapetool.render.cameras import Cameras
-from shapetool.render.shading import NEUTRAL, Light, Paint, Seen, shade
+from shapetool.render.shading import Light, Paint, Seen, shade
 
-__all__ = ["NEUTRAL", "Paint", "Views", "bytes_needed", "render_views", "standing_inside"]
+__all__ = ["Paint", "Views", "bytes_needed", "render_views", "standing_inside"]
 
 _SIZES = {
     "rgb": (3, np.uint8),

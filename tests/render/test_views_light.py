@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from shapetool.geometry.mesh import Mesh
-from shapetool.render.views import NEUTRAL, render_views
+from shapetool.render.colours.raw import NEUTRAL
+from shapetool.render.views import render_views
 from tests import analytic
 from tests.render.views_scene import around, sphere, straight, torus, with_settings
 

@@ -135,8 +135,8 @@ def _chosen(name: str, layout: str, given: dict[str, Any]) -> ViewsRecipe:
     for word in decided_by(layout):
         if word in given:
             raise ConfigError(f"--layout {layout}: has its own {word}. Leave --{word} out.")
-    if layout == "r2n2" and name == "default":
-        name = layout  # its metadata say angles, and its frame is another
+    if "r2n2" in (layout, given.get("cameras")) and name == "default":
+        name = "r2n2"  # whose cameras come so near that the frame is another
     chosen = views_recipe(name).replace(**given)
     check_given(chosen, list(given))
     return chosen

@@ -401,6 +401,19 @@ def test_transparent_colours_are_those_of_the_shape_alone(tmp_path: Path) -> Non
         np.testing.assert_allclose(seen[ground]["images"][0], mixed, atol=1.01)  # each is rounded once
 
 
+def test_the_cameras_of_r2n2_bring_their_size_and_frame(meshes: Path, tmp_path: Path) -> None:
+    assert main(["render-views", str(meshes), str(tmp_path / "a.h5"), "--cameras", "r2n2", "-q"]) == 0
+    dataset = open_dataset(tmp_path / "a.h5")
+    assert dataset.recipe["normalize"] == "diagonal"
+    for row in dataset:
+        border = np.ones((137, 137), bool)
+        border[1:-1, 1:-1] = False
+        assert row["silhouette"].shape == (24, 137, 137)
+        assert row["silhouette"][:, border].mean() < 0.05  # the nearest cameras just lose a corner of a box
+    assert main(["render-views", str(meshes), str(tmp_path / "b.h5"), "--cameras", "r2n2", "--size", "64", "-q"]) == 0
+    assert open_dataset(tmp_path / "b.h5")[0]["depth"].shape == (24, 64, 64)
+
+
 def test_the_colours_of_a_file_are_drawn(tmp_path: Path) -> None:
     corners = [(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)]
     lines = [f"v {x} {y} {z} 1 0 0" for x, y, z in corners] + ["f 1 2 3", "f 1 3 4"]

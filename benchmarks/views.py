@@ -28,8 +28,9 @@ from shapetool.geometry.kernel import simd
 from shapetool.geometry.mesh import Mesh, load_mesh
 from shapetool.recipes.views import CHANNELS, ViewsRecipe
 from shapetool.render.cameras import Cameras
+from shapetool.render.colours.raw import NEUTRAL
 from shapetool.render.placing import placed
-from shapetool.render.views import GREY, render_views
+from shapetool.render.views import render_views
 
 Images = dict[str, np.ndarray]
 PLAIN = ViewsRecipe(channels=CHANNELS, samples=1, smooth=False)
@@ -64,7 +65,7 @@ def channels_of(
     facing = (normals * directions).sum(axis=1)
     normals = np.where(hit[:, None], normals * np.where(facing > 0, -1, 1)[:, None], 0)
     bright = PLAIN.ambient + (1 - PLAIN.ambient) * np.abs(facing) / length
-    grey = np.where(hit, 255 * GREY * bright, 255)
+    grey = np.where(hit, 255 * NEUTRAL * bright, 255)
     count, (height, width) = len(cameras), cameras.size
     local = normals.reshape(count, -1, 3) @ cameras.pose[:, :3, :3]
     origins = np.repeat(cameras.positions, height * width, axis=0)

@@ -1,0 +1,75 @@
+"""Blocks of which occupancy networks are made: layers with a shortcut, alone or steered by a code."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+NORMS = ("film", "cbn")
+
+
+class ResidualBlock(nn.Module):
+    """Two fully connected layers beside a shortcut; in the beginning the shortcut is all there is.
+
+    Source: Mescheder et al., "Occupancy Networks", CVPR 2019, and its code (ResnetBlockFC): ReLU before each layer, the
+    smaller size between them, the second layer's weights 0 at first, a shortcut without bias where sizes differ.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, min(inputs, outputs))
+        self.second = nn.Linear(min(inputs, outputs), outputs)
+        self.shortcut: nn.Module = nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs, bias=False)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, features: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
+        """The shortcut plus what the layers add to it."""
+        return self.shortcut(features) + self.second(self.first(features.relu()).relu())
+
+
+class CodedNorm(nn.Module):
+    """Features of points brought to mean 0 and variance 1, then scaled and moved as the shape's code says.
+
+    ``cbn`` takes mean and variance over all points of all shapes of the batch, and in the end those remembered from
+    training; ``film`` takes them over the features of each point, so a point depends on no other.
+
+    Source: de Vries et al., "Modulating early visual processing by language", NIPS 2017, as in the code of Occupancy
+    Networks: the scale is 1 and the shift 0 at first, whatever the code. ``film``: Perez et al., "FiLM", AAAI 2018,
+    after the layer normalization of Ba et al., 2016.
+    """
+
+    def __init__(self, features: int, code_size: int, norm: str) -> None:
+        super().__init__()
+        self.norm: nn.Module = nn.LayerNorm(features, elementwise_affine=False)
+        if norm == "cbn":
+            self.norm = nn.BatchNorm1d(features, affine=False)
+        self.scale = nn.Linear(code_size, features)
+        self.shift = nn.Linear(code_size, features)
+        for layer, start in ((self.scale, 1.0), (self.shift, 0.0)):
+            nn.init.zeros_(layer.weight)
+            nn.init.constant_(layer.bias, start)
+
+    def forward(self, features: Float[Tensor, "B P F"], codes: Float[Tensor, "B C"]) -> Float[Tensor, "B P F"]:
+        """The features as the codes want them."""
+        rows = self.norm(features.flatten(0, 1)).view_as(features)
+        return torch.addcmul(self.shift(codes)[:, None], rows, self.scale(codes)[:, None])
+
+
+class CodedBlock(nn.Module):
+    """Two layers beside a shortcut, before each of which the code has its say.
+
+    Source: Mescheder et al., "Occupancy Networks", CVPR 2019, and its code (CResnetBlockConv1d): normalize, ReLU,
+    layer, twice; the second layer's weights are 0 at first.
+    """
+
+    def __init__(self, features: int, code_size: int, norm: str) -> None:
+        super().__init__()
+        self.first_norm = CodedNorm(features, code_size, norm)
+        self.first = nn.Linear(features, features)
+        self.second_norm = CodedNorm(features, code_size, norm)
+        self.second = nn.Linear(features, features)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, features: Float[Tensor, "B P F"], codes: Float[Tensor, "B C"]) -> Float[Tensor, "B P F"]:
+        """The features plus what the layers add to them."""
+        change = self.first(self.first_norm(features, codes).relu())
+        return features + self.second(self.second_norm(change, codes).relu())

@@ -22,6 +22,7 @@ from shapetool.cli.sample_occupancy import sample_occupancy
 from shapetool.cli.sample_sdf import sample_sdf
 from shapetool.cli.selftest import selftest
 from shapetool.cli.split import split
+from shapetool.cli.train import train
 from shapetool.cli.verify import verify
 from shapetool.errors import Interrupted
 from shapetool.pipelines.preload import PRELOAD
@@ -54,6 +55,7 @@ app.command("sample-occupancy")(sample_occupancy)
 app.command("render-views")(render_views)
 app.command("repair")(repair)
 app.command("eval")(evaluate)
+app.command("train")(train)
 app.command("make-shapes")(make_shapes)
 app.command("info")(info)
 app.command("verify")(verify)

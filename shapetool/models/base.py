@@ -21,6 +21,7 @@ OPTIMIZERS = ("adam", "muon")
 Numbers = TypeVar("Numbers", bound="ModelConfig")
 
 
+@runtime_checkable
 class Shape(Protocol):
     """One shape of the data that a run learns from, as `draw` sees it; columns are those of the shards."""
 

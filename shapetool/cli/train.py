@@ -1,7 +1,9 @@
 """`shapetool train MODEL DATA RUN`: shards to a run folder with checkpoints."""
 
+import os
 import re
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,7 +125,8 @@ def train(
 
         _report.data({"event": "dry-run", **plan(order)})
         return _report.OK
-    return _trained(order, TrainingProgress(json=json, quiet=quiet, verbose=verbose))
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun one speaks
+    return _trained(order, TrainingProgress(json=json and first, quiet=quiet or not first, verbose=verbose))
 
 
 def _trained(order: "Order", progress: TrainingProgress) -> int:
@@ -133,6 +136,8 @@ def _trained(order: "Order", progress: TrainingProgress) -> int:
     with progress, listening() as stop:
         trained = run(order, progress, lambda: stop.reason)
     ended = trained.ended
+    if progress.json:
+        _report.data({"event": "end", "run": trained.folder, **asdict(ended)})
     if ended.stopped is not None:
         if not progress.quiet:
             _report.note(

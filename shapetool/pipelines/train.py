@@ -6,13 +6,13 @@ The numerical modules are imported where they are used, so that the command can 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapetool.errors import CheckpointError, ConfigError, DataError, suggestion
+from shapetool.pipelines.train_folder import claim, refuse
 from shapetool.runner.files import writable
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from shapetool.training.runs import RunRecipe
     from shapetool.training.shapes import Shapes
 
-OURS = {"recipe.json", "log.jsonl", "curves.png", "last", "best", "samples", "tensorboard"}
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -85,16 +84,14 @@ def run(
     import torch
 
     from shapetool.training.distributed import joined
-    from shapetool.training.runs import built
 
     device = _device(order.device)
     recipe, shapes, val, note = prepared(order)
     with joined(device) as ranks, writable(order.run):
-        if ranks.first:
-            _claim(order, recipe)
-        ranks.wait()
-        model = built(recipe).to(device)
-        _attach(model, recipe)
+        model = _model(recipe).to(device)
+        ranks.first_does(lambda: claim(order, recipe), device)
+        if not ranks.first:
+            on_event, note = lambda event: None, None
         on_event({"event": "start", "model": recipe.model, "shapes": len(shapes), **_weights(model)})
         if note:
             on_event({"event": "notice", "text": note})
@@ -112,14 +109,14 @@ def plan(order: Order) -> dict[str, Any]:
         DataError: as `run` does.
         CheckpointError: as `run` does.
     """
-    from shapetool.training.runs import built
-
     recipe, shapes, val, note = prepared(order)
+    with writable(order.run):
+        refuse(order, recipe)
     about = recipe.to_dict()
     about["facts"].pop("shape_ids")
     return {
         **about,
-        **_weights(built(recipe)),
+        **_weights(_model(recipe)),
         "shapes": len(shapes),
         "val_shapes": 0 if val is None else len(val),
         "note": note,
@@ -134,10 +131,13 @@ def prepared(order: Order) -> tuple[RunRecipe, Shapes, Shapes | None, str | None
         DataError: data that the model cannot learn from.
         CheckpointError: there is no run to resume.
     """
+    from shapetool.training.batches import check_share
+    from shapetool.training.distributed import world_size
     from shapetool.training.runs import RunRecipe
     from shapetool.training.shapes import open_shapes
 
-    config = chosen_config(order)
+    _check_options(order)
+    config, budget = chosen_config(order)
     paths = [path for path in (order.data, order.views) if path is not None]
     train_ids, val_ids = _parts(order)
     shapes = open_shapes(paths, train_ids)
@@ -146,19 +146,18 @@ def prepared(order: Order) -> tuple[RunRecipe, Shapes, Shapes | None, str | None
     if len(shapes) < config.shapes:
         note = f"{len(shapes)} shapes are fewer than the {config.shapes} of a step; a step has them all"
         config = config.replace(shapes=len(shapes))
+    check_share(config, world_size())
     facts = shapes.facts()
     known = facts.sizes
     facts = replace(facts, sizes={name: known[name] for name in sorted(known)})
     places = tuple(os.path.abspath(path) for path in paths)
-    recipe = RunRecipe(
-        order.model, config, facts, places, order.seed, order.precision, order.budget, tuple(val_ids or ())
-    )
+    recipe = RunRecipe(order.model, config, facts, places, order.seed, order.precision, budget, tuple(val_ids or ()))
     val = open_shapes(paths, val_ids) if val_ids else None
     return recipe, shapes, val, note
 
 
-def chosen_config(order: Order) -> ModelConfig:
-    """The configuration that an order asks for.
+def chosen_config(order: Order) -> tuple[ModelConfig, float | None]:
+    """The configuration that an order asks for, and the budget: where it resumes, those of the run are the defaults.
 
     Raises:
         ConfigError: an unknown model, configuration or setting.
@@ -172,7 +171,7 @@ def chosen_config(order: Order) -> ModelConfig:
         raise ConfigError(
             f"--config {order.config}: {order.model} has none of this name{suggestion(order.config, kind.configs)}"
         )
-    config = kind.configs[order.config]
+    config, budget = kind.configs[order.config], order.budget
     if order.resume:
         if not (order.run / "recipe.json").exists():
             raise CheckpointError(
@@ -183,13 +182,15 @@ def chosen_config(order: Order) -> ModelConfig:
             raise CheckpointError(
                 f"{order.run}: expected a run of {order.model}, found one of {found.model}. Name another RUN."
             )
-        config = found.config
+        config = found.config if order.config == "default" else config.replace(steps=found.config.steps)
+        if budget is None and "steps" not in order.settings:
+            budget = found.budget
     settings = dict(order.settings)
     if order.target is not None:
         settings["target"] = str(os.path.abspath(order.target))
     if order.budget is not None and "steps" not in settings:
-        settings["steps"] = 10**9 if not order.resume else config.steps
-    return config.replace(**settings)
+        settings["steps"] = 10**9
+    return config.replace(**settings), budget
 
 
 def check_data(shapes: Shapes, config: ModelConfig, path: Path) -> None:
@@ -267,38 +268,33 @@ def _device(word: str) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def _claim(order: Order, recipe: RunRecipe) -> None:
-    """None, once the folder is this run's."""
-    from shapetool.training.runs import read_recipe, write_recipe
+def _check_options(order: Order) -> None:
+    """Nothing, if what no configuration decides can be done here.
 
-    out = order.run
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: expected a folder for the run, found a file. Name another RUN.")
-    if out.is_dir():
-        strange = sorted(entry.name for entry in out.iterdir() if entry.name not in OURS and entry.name[0] != ".")
-        if strange:
-            raise ConfigError(f"{out}: expected an empty folder or a run, found {strange[0]!r}. Name another RUN.")
-        if order.overwrite and not order.resume:
-            for entry in out.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        elif (out / "recipe.json").exists():
-            other = read_recipe(out).same_as(recipe, lengths=not order.resume)
-            if other is not None:
-                raise ConfigError(
-                    f"{out}: holds a run with another {other}. Give it the same settings to go on, --overwrite to "
-                    "begin anew, or name another RUN."
-                )
-    out.mkdir(parents=True, exist_ok=True)
-    write_recipe(out, recipe)
+    Raises:
+        ConfigError: an unknown precision, or TensorBoard without its package.
+    """
+    from importlib.util import find_spec
+
+    from shapetool.training.loop import PRECISIONS
+
+    if order.precision not in PRECISIONS:
+        raise ConfigError(f"--precision {order.precision}: expected {' or '.join(PRECISIONS)}.")
+    if order.tensorboard and find_spec("tensorboard") is None:
+        raise ConfigError("--tensorboard: install the extra: pip install 'shapetool[tensorboard]'.")
 
 
-def _attach(model: Model[Any], recipe: RunRecipe) -> None:
-    """None, once a model that serves another run's decoder has it."""
+def _model(recipe: RunRecipe) -> Model[Any]:
+    """The model with fresh weights; one that serves another run's decoder has it, and the codes of all shapes by index:
+    those that are trained on, then those that choose `best/`.
+    """
+    from shapetool.training.runs import built, open_run
+
+    model = built(recipe)
     attach = getattr(model, "attach", None)
     if attach is None:
-        return
+        return model
     from shapetool.pipelines.codes import target_codes
-    from shapetool.training.runs import open_run
 
     place = getattr(recipe.config, "target", "")
     if not place:
@@ -306,7 +302,8 @@ def _attach(model: Model[Any], recipe: RunRecipe) -> None:
             f"{recipe.model}: expected --target RUN, whose shapes are to be seen in images. Train that first."
         )
     target = open_run(place)
-    attach(target.model, target_codes(target, recipe.facts.shape_ids))
+    attach(target.model, target_codes(target, recipe.facts.shape_ids + recipe.val_ids))
+    return model
 
 
 def _weights(model: Model[Any]) -> dict[str, int]:

@@ -38,10 +38,7 @@ class Batches:
     """
 
     def __init__(self, shapes: Shapes, config: ModelConfig, plan: Plan) -> None:
-        if config.shapes % plan.ranks:
-            raise ConfigError(
-                f"shapes is {config.shapes}; expected a multiple of the {plan.ranks} processes. Change --set shapes=."
-            )
+        check_share(config, plan.ranks)
         self.shapes, self.config, self.plan = shapes, config, plan
         self._orders: dict[int, np.ndarray] = {}
 
@@ -90,13 +87,29 @@ class Batches:
         return shape_rng(self.plan.seed, f"train/{step}/{place}/{shape_id}")
 
 
-def validation_batches(shapes: Shapes, config: ModelConfig, seed: int) -> Iterator[Batch]:
-    """Every shape once, in batches, with the same draws each time."""
+def check_share(config: ModelConfig, ranks: int) -> None:
+    """Nothing, if the shapes of a step can be divided among so many processes.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if config.shapes % ranks:
+        raise ConfigError(
+            f"shapes is {config.shapes}; expected a multiple of the {ranks} processes. Change --set shapes=."
+        )
+
+
+def validation_batches(shapes: Shapes, config: ModelConfig, seed: int, trained: int = 0) -> Iterator[Batch]:
+    """Every shape once, in batches, with the same draws each time.
+
+    Their places come after those of the `trained` shapes, so that none is taken for one of them.
+    """
     for first in range(0, len(shapes), config.shapes):
         records = []
         for index in range(first, min(first + config.shapes, len(shapes))):
             shape = shapes[index]
-            records.append((index, config.draw(shape, shape_rng(seed, f"validate/{shape.shape_id}"), -1)))
+            drawn = config.draw(shape, shape_rng(seed, f"validate/{shape.shape_id}"), -1)
+            records.append((trained + index, drawn))
         yield stacked(records)
 
 

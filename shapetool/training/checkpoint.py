@@ -29,14 +29,13 @@ class State:
     step: int = 0
     seconds: float = 0.0
     best: float | None = None
-    smooth: float | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Tensor] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, Any]:
         """What goes into the JSON file."""
-        return {"step": self.step, "seconds": self.seconds, "best": self.best, "smooth": self.smooth}
+        return {"step": self.step, "seconds": self.seconds, "best": self.best}
 
 
 def save(folder: Path, state: State, about: Mapping[str, Any]) -> None:
@@ -107,6 +106,9 @@ def read_numbers(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in about.items():
         if numbers.get(key) != value:
             raise CheckpointError(f"{place}: expected the {key} {value!r}, found {numbers.get(key)!r}.")
+    for key, kinds in (("step", int), ("seconds", int | float), ("best", int | float | None)):
+        if not isinstance(numbers.get(key, ""), kinds):
+            raise CheckpointError(f"{place}: expected a number as {key}, found {numbers.get(key)!r}. Train again.")
     return numbers
 
 
@@ -122,10 +124,11 @@ def load(folder: Path, about: Mapping[str, Any]) -> State:
     optimizer = {name.removeprefix("optimizer."): v for name, v in held.items() if name.startswith("optimizer.")}
     own = {name.removeprefix("weights."): v for name, v in held.items() if name.startswith("weights.")}
     average = weights if own else {}
-    names = ("step", "seconds", "best", "smooth")
+    best = numbers["best"]
     return State(
-        **{name: numbers[name] for name in names}, weights=own or weights, average=average, optimizer=optimizer
-    )
+        int(numbers["step"]), float(numbers["seconds"]), None if best is None else float(best),
+        own or weights, average, optimizer,
+    )  # fmt: skip
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -2,24 +2,24 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from shapetool.errors import CheckpointError, ConfigError, DataError
 from shapetool.models.base import Batch, Model, Objective
-from shapetool.training.batches import Batches, Plan, moved, validation_batches
+from shapetool.training.averages import averaged, copied, is_finite, take_in
+from shapetool.training.batches import Batches, Plan, moved
 from shapetool.training.checkpoint import State, load, load_optimizers, load_weights, optimizer_tensors, save
 from shapetool.training.distributed import Ranks
 from shapetool.training.log import Log
 from shapetool.training.optimizers import optimizers_of, rate_factor, set_rate
 from shapetool.training.shapes import Shapes
+from shapetool.training.validation import validation_loss
 
-SMOOTHING = 0.98
 PRECISIONS = ("f32", "bf16")
 
 
@@ -79,8 +79,9 @@ def fit(
 ) -> Ended:
     """How training ended, after `folder` holds `last/`, `best/` and `log.jsonl`; goes on from `last/` where it exists.
 
-    `best/` has the lowest loss on `val`, or without it the lowest smoothed loss of training, among the checkpoints.
-    On the CPU the same call gives the same bits, whether it was interrupted or not.
+    `best/` is the checkpoint with the lowest loss on `val`. Without `val` it is the last one: losses of training say
+    little of each other where a method makes its task harder on the way. On the CPU the same call gives the same bits,
+    whether it was interrupted or not.
 
     Raises:
         CheckpointError: `last/` is damaged or of another model.
@@ -96,34 +97,35 @@ def fit(
     stopped, loss = None, math.nan
     try:
         batch = next(batches) if run.progress < 1 else {}
-        saved, since, resumed = run.state.step, time.perf_counter(), run.state.seconds
+        since, before = time.perf_counter(), run.state.seconds
         while run.progress < 1:
             model.train()
-            torch.manual_seed(_step_seed(terms.seed, run.state.step))
+            torch.manual_seed(_step_seed(terms.seed, run.state.step, ranks.rank))
             loss = _step(run, moved(batch, model.device), shapes)
             run.state.step += 1
-            loss, stopped = _agree(run, loss, resumed + time.perf_counter() - since)
-            run.state.smooth = _smoothed(run.state, loss)
-            finished = run.progress >= 1 or stopped is not None
+            loss, stopped = _agree(run, loss, before + time.perf_counter() - since)
+            finished = run.progress >= 1
             if log is not None and (run.state.step % terms.log_every == 0 or finished):
                 _note(run, log, loss)
             if run.state.step % model.config.checkpoint_every == 0 or finished:
-                _checkpoint(run, folder, val, log)
-                saved = run.state.step
-            if ranks.first and _due(pictures, run) and stopped is None:
+                _judge(run, folder, val, log)
+            elif stopped is not None:
+                _save(run, folder / "last")
+                if run.state.step < model.config.checkpoint_every:
+                    _save(run, folder / "best", goes_on=False)  # until there is a better one
+            if ranks.first and _due(pictures, run) and (finished or stopped is None):
                 pause = time.perf_counter()
-                _draw(run, terms)
+                with averaged(model, run.state.average):
+                    terms.on_picture(run.state.step)
                 since += time.perf_counter() - pause
-            if finished:
+            if finished or stopped is not None:
                 break
             batch = next(batches)
-        if saved != run.state.step:
-            _checkpoint(run, folder, val, log)
     finally:
         batches.close()  # type: ignore[attr-defined]
         if log is not None:
             log.close()
-    return Ended(run.state.step, run.state.seconds, loss, stopped)
+    return Ended(run.state.step, run.state.seconds, loss, None if run.progress >= 1 else stopped)
 
 
 def _start(model: Model[Any], folder: Path, terms: Terms, ranks: Ranks) -> _Run:
@@ -144,7 +146,7 @@ def _start(model: Model[Any], folder: Path, terms: Terms, ranks: Ranks) -> _Run:
                 "one; train again with --overwrite."
             ) from error
     elif model.config.ema:
-        state.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        state.average = copied(model)
     state.average = {name: tensor.to(model.device) for name, tensor in state.average.items()}
     return _Run(model, objectives, optimizers, state, ranks, terms)
 
@@ -153,9 +155,9 @@ def _plan(model: Model[Any], terms: Terms, ranks: Ranks) -> Plan:
     return Plan(terms.seed, ranks.rank, ranks.count, terms.draw_threads, pin=model.device.type == "cuda")
 
 
-def _step_seed(seed: int, step: int) -> int:
-    """The seed of torch's random numbers in a step: no two steps of a run share one."""
-    return (seed * 0x9E3779B97F4A7C15 + step) % 2**63
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of torch's random numbers in a step: no two steps of a run share one, nor two processes of a step."""
+    return (seed * 0x9E3779B97F4A7C15 + rank * 0xBF58476D1CE4E5B9 + step) % 2**63
 
 
 def _step(run: _Run, batch: Batch, shapes: Shapes) -> float:
@@ -180,24 +182,8 @@ def _step(run: _Run, batch: Batch, shapes: Shapes) -> float:
         total += float(loss.detach())
         run.parts |= parts
     if run.state.average:
-        _average(run)
+        take_in(run.state.average, model, model.config.ema, step)
     return total
-
-
-def _smoothed(state: State, loss: float) -> float:
-    """The running mean of the loss."""
-    keep = min(SMOOTHING, state.step / (state.step + 10)) if state.smooth is not None else 0.0
-    return loss if state.smooth is None else keep * state.smooth + (1 - keep) * loss
-
-
-def _average(run: _Run) -> None:
-    """None, once the averaged weights have taken in the new ones; young averages forget faster."""
-    keep = min(run.model.config.ema, (1 + run.state.step) / (10 + run.state.step))
-    for name, tensor in run.model.state_dict().items():
-        if tensor.is_floating_point():
-            run.state.average[name].lerp_(tensor.detach(), 1 - keep)
-        else:
-            run.state.average[name].copy_(tensor)
 
 
 def _not_finite(run: _Run, objective: Objective, batch: Batch, shapes: Shapes) -> str:
@@ -241,61 +227,42 @@ def _note(run: _Run, log: Log, loss: float) -> None:
     run.terms.on_event({"event": "step", **entry, "progress": run.progress, "steps": run.model.config.steps})
 
 
-def _checkpoint(run: _Run, folder: Path, val: Shapes | None, log: Log | None) -> None:
-    """None, once `last/` is of this step, and `best/` if this is the best so far."""
-    state = run.state
-    score = state.smooth if val is None else _validate(run, val)
-    state.weights = {name: tensor.detach() for name, tensor in run.model.state_dict().items()}
-    state.optimizer = optimizer_tensors(run.optimizers)
-    better = score is not None and math.isfinite(score) and (state.best is None or score <= state.best)
+def _judge(run: _Run, folder: Path, val: Shapes | None, log: Log | None) -> None:
+    """None, once `last/` is of this step, and `best/` if this is the best so far.
+
+    `last/` comes at the end: a kill before it is a step that is done again, to the same log and the same `best/`.
+    """
+    state, score = run.state, None
+    if val is not None:
+        with averaged(run.model, state.average):
+            score = validation_loss(run.model, run.objectives[0], val, run.terms.seed)
+    better = score is None or (math.isfinite(score) and (state.best is None or score <= state.best))
     if better:
         state.best = score
+    if log is not None and score is not None:
+        log.write({"step": state.step, "seconds": round(state.seconds, 4), "val_loss": score})
+        run.terms.on_event({"event": "validated", "step": state.step, "val_loss": score})
+    if better:
+        _save(run, folder / "best", goes_on=False)
+    _save(run, folder / "last")
     if run.ranks.first:
-        about = {"model": type(run.model).__name__}
-        save(folder / "last", state, about)
-        if better or not (folder / "best").exists():
-            save(
-                folder / "best",
-                State(state.step, state.seconds, state.best, state.smooth, state.weights, state.average),
-                about,
-            )
-        if val is not None and log is not None:
-            log.write({"step": state.step, "seconds": round(state.seconds, 4), "val_loss": score})
-            run.terms.on_event({"event": "validated", "step": state.step, "val_loss": score})
         run.terms.on_event({"event": "saved", "step": state.step, "best": better})
-    state.weights, state.optimizer = {}, {}
-    run.ranks.wait()
 
 
-def _validate(run: _Run, val: Shapes) -> float:
-    """The mean loss of the first objective on shapes that are not trained on, with the weights that are kept."""
-    model = run.model
-    model.eval()
-    with averaged(run), torch.no_grad():
-        torch.manual_seed(_step_seed(run.terms.seed, -1 % 2**31))
-        losses, count = 0.0, 0
-        for batch in validation_batches(val, model.config, run.terms.seed):
-            rows = len(batch["index"])
-            losses += rows * float(run.objectives[0].loss(moved(batch, model.device), run.state.step)[0])
-            count += rows
-    return losses / count
+def _save(run: _Run, folder: Path, goes_on: bool = True) -> None:
+    """None, once the folder holds the state, with what the optimizers remember if a run is to go on from it.
 
-
-class averaged:  # noqa: N801 - reads as a verb: with averaged(run)
-    """A context in which the model has its averaged weights, if it keeps any."""
-
-    def __init__(self, run: _Run) -> None:
-        self.run = run
-        self.own: Mapping[str, Tensor] = {}
-
-    def __enter__(self) -> None:
-        if self.run.state.average:
-            self.own = {name: tensor.detach().clone() for name, tensor in self.run.model.state_dict().items()}
-            self.run.model.load_state_dict(self.run.state.average)
-
-    def __exit__(self, *_: object) -> None:
-        if self.own:
-            self.run.model.load_state_dict(dict(self.own))
+    Raises:
+        DataError: a weight is not finite; the checkpoint before stands.
+    """
+    if not is_finite(run.model):
+        raise DataError(
+            f"step {run.state.step}: expected finite weights, found some that are not. {folder} is of before; lower lr."
+        )
+    weights = {name: tensor.detach() for name, tensor in run.model.state_dict().items()}
+    state = replace(run.state, weights=weights, optimizer=optimizer_tensors(run.optimizers) if goes_on else {})
+    about = {"model": type(run.model).__name__}
+    run.ranks.first_does(lambda: save(folder, state, about), run.model.device)
 
 
 def _milestones(run: _Run) -> list[float]:
@@ -309,10 +276,3 @@ def _due(pictures: list[float], run: _Run) -> bool:
     passed = [share for share in pictures if share <= run.progress]
     del pictures[: len(passed)]
     return bool(passed)
-
-
-def _draw(run: _Run, terms: Terms) -> None:
-    """None, once a picture of the state was drawn, with the weights that are kept."""
-    run.model.eval()
-    with averaged(run):
-        terms.on_picture(run.state.step)

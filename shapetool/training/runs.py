@@ -60,7 +60,7 @@ class RunRecipe:
             for settings in (mine, theirs):
                 settings["config"].pop("steps")
                 settings.pop("budget")
-        for key in ("config", "facts", "model", "seed", "precision", "budget", "val_ids"):
+        for key in ("model", "config", "facts", "seed", "precision", "budget", "val_ids"):
             if isinstance(mine.get(key), dict):
                 for name in mine[key]:
                     if mine[key][name] != theirs[key].get(name):

@@ -91,6 +91,7 @@ class Shapes:
             kept = np.asarray(dataset.read(row, name))
             with self._lock:
                 if kept.nbytes <= self._room and key not in self._kept:
+                    kept.flags.writeable = False  # every later step reads it, too
                     self._kept[key] = kept
                     self._room -= kept.nbytes
         return kept if part is None else kept[part]
@@ -133,7 +134,9 @@ class JoinedShape:
         return self._shapes.read(self.index, name)
 
     def chunk(self, names: Sequence[str], rng: np.random.Generator) -> list[np.ndarray]:
-        """The same random stretch of several columns of one length.
+        """The same random stretch of several columns of one length: a chunk of the file, or all there is.
+
+        What is left over after the last whole chunk, maybe a point or two, comes with the end of the chunk before.
 
         Raises:
             DataError: their lengths differ.
@@ -143,6 +146,7 @@ class JoinedShape:
         if max(lengths.values()) != total:
             raise DataError(f"{self.shape_id}: expected columns of one length, found {lengths}.")
         first = int(rng.integers(total)) // CHUNK_POINTS * CHUNK_POINTS
+        first = max(0, min(first, total - CHUNK_POINTS))
         part = slice(first, min(first + CHUNK_POINTS, total))
         return [self._shapes.read(self.index, name, part) for name in names]
 

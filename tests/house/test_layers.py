@@ -27,7 +27,9 @@ LEVEL = {
     "report": 6,
     "pipelines": 7,
     "cli": 8,
+    "__main__": 9,
 }
+SPEAKING = {"cli", "__main__"}  # only these print and exit
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE = 400  # about 300 is meant; beyond this a file is two
 LONGEST_FUNCTION = 75  # about 60 is meant
@@ -134,7 +136,7 @@ def test_imports_go_down_only(path):
     assert violations(path.read_text(), path) == []
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if part_of(path) != "cli"], ids=named)
+@pytest.mark.parametrize("path", [path for path in SOURCES if part_of(path) not in SPEAKING], ids=named)
 def test_library_code_neither_prints_nor_exits(path):
     assert noises(path.read_text()) == []
 

@@ -56,6 +56,20 @@ def run_python() -> Callable[..., str]:
     return run
 
 
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shard of six generated shapes with 20,000 signed distances each, so that a column has two chunks."""
+    from shapetool.cli.app import main
+
+    folder = tmp_path_factory.mktemp("sampled")
+    for family in ("bottle", "chair", "capsule"):
+        assert main(["make-shapes", family, str(folder / "meshes" / family), "--count", "2", "--segments", "24"]) == 0
+    shard = folder / "shapes.h5"
+    words = ["sample-sdf", str(folder / "meshes"), str(shard), "--count", "20000", "--surface-count", "1000"]
+    assert main([*words, "-j", "1", "-q"]) == 0
+    return shard
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte; skips where this user may not mount one."""

@@ -36,6 +36,10 @@ COMMANDS = {
         *("--seed", "--workers", "-j", "--device", "--shard", "--engine", "--overwrite", "--dry-run", "--retry"),
         *("--item-timeout", "--max-failures", "--protocol", "--metrics", "--samples", "--align", "--out", "--worst"),
     },
+    "train": {
+        *("--config", "--set", "--steps", "--budget", "--resume", "--seed", "--workers", "-j", "--device"),
+        *("--overwrite", "--dry-run", "--target", "--views", "--split"),
+    },
     "merge": {"--overwrite", "--dry-run"},
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": {"--picture"},

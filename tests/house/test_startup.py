@@ -33,6 +33,7 @@ def run_fresh(*arguments: str) -> dict:
         ("sample-sdf", "--help"),
         ("render-views", "--help"),
         ("eval", "--help"),
+        ("train", "--help"),
         ("make-shapes", "--help"),
         ("info", "--help"),
         ("verify", "--help"),

@@ -13,6 +13,7 @@ import typer
 from shapetool.cli import _options, _report
 from shapetool.cli.convert import convert
 from shapetool.cli.evaluate import evaluate
+from shapetool.cli.extract import extract
 from shapetool.cli.info import info
 from shapetool.cli.make_shapes import make_shapes
 from shapetool.cli.merge import merge
@@ -56,6 +57,7 @@ app.command("render-views")(render_views)
 app.command("repair")(repair)
 app.command("eval")(evaluate)
 app.command("train")(train)
+app.command("extract")(extract)
 app.command("make-shapes")(make_shapes)
 app.command("info")(info)
 app.command("verify")(verify)

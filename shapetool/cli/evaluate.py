@@ -149,7 +149,7 @@ def evaluate(
         from shapetool.pipelines.eval_report import write_page
 
         write_page(found, first, truth, recipe, seed=seed, worst=worst, up=up)
-    _show(found, worst, json=json, quiet=quiet)
+    show(found, worst, json=json, quiet=quiet)
     return found.exit_code
 
 
@@ -191,7 +191,7 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise ConfigError(f"--thresholds {text}: expected lengths such as 0.01,0.02.") from error
 
 
-def _show(found: "Evaluation", worst: int, *, json: bool, quiet: bool) -> None:
+def show(found: "Evaluation", worst: int, *, json: bool, quiet: bool) -> None:
     """Nothing; prints the means on stdout and where the rest is on stderr."""
     if json:
         _report.data({"event": "summary", **found.summary})

@@ -16,13 +16,17 @@ STARTS = ("nearest", "mean", "zero")
 class Observations:
     """What is known of B shapes: distances at points, and points known to be free.
 
-    At a `free` point the distance is at least what stands there: only a prediction below it is wrong. `weights` None
-    are all 1.
+    At a `free` point the distance is at least what stands there: only a prediction below it is wrong.
     """
 
     points: Float[Tensor, "B P 3"]
     distances: Float[Tensor, "B P"]
     free: Bool[Tensor, "B P"] | None = None
+
+    def to(self, device: torch.device) -> "Observations":
+        """The same on a device."""
+        free = None if self.free is None else self.free.to(device)
+        return Observations(self.points.to(device), self.distances.to(device), free)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shapetool.errors import DataError
+from shapetool.errors import ConfigError, DataError
 from shapetool.models.fitting import Fit, Observations, fit_codes
 from shapetool.sampling.seed import shape_rng
 from shapetool.training.batches import moved, stacked
-from shapetool.training.runs import OpenedRun, RunRecipe
+from shapetool.training.runs import OpenedRun, RunRecipe, open_run
 from shapetool.training.shapes import Shapes, open_shapes
 
 TOGETHER = 16  # shapes that are encoded or fitted at a time
@@ -51,6 +51,26 @@ def target_codes(target: OpenedRun, shape_ids: tuple[str, ...]) -> Tensor:
     """
     shapes = open_shapes([Path(path) for path in target.recipe.data], shape_ids)
     return codes_for(target.model, target.recipe, shapes)
+
+
+def attach_target(model: Any, recipe: RunRecipe) -> None:
+    """None, once a model that serves another run's decoder has it; nothing for the others.
+
+    It gets the codes of its shapes by index: those that are trained on, then those that choose `best/`.
+
+    Raises:
+        ConfigError: the model needs a target and the run names none.
+        CheckpointError: the target is gone, damaged or foreign.
+    """
+    if not hasattr(model, "attach"):
+        return
+    place = getattr(recipe.config, "target", "")
+    if not place:
+        raise ConfigError(
+            f"{recipe.model}: expected --target RUN, whose shapes are to be seen in images. Train that first."
+        )
+    target = open_run(place)
+    model.attach(target.model, target_codes(target, recipe.facts.shape_ids + recipe.val_ids))
 
 
 def check_frame(recipe: RunRecipe, shapes: Shapes) -> None:

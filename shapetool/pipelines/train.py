@@ -85,7 +85,7 @@ def run(
 
     from shapetool.training.distributed import joined
 
-    device = _device(order.device)
+    device = device_of(order.device)
     recipe, shapes, val, note = prepared(order)
     with joined(device) as ranks, writable(order.run):
         model = _model(recipe).to(device)
@@ -254,7 +254,12 @@ def _parts(order: Order) -> tuple[list[str] | None, list[str] | None]:
     return train, [name for name, part in parts.items() if part == "val"]
 
 
-def _device(word: str) -> torch.device:
+def device_of(word: str) -> torch.device:
+    """The device of a word: auto, cpu or cuda.
+
+    Raises:
+        ConfigError: another word, or no such device.
+    """
     import torch
 
     if word not in DEVICES:
@@ -285,24 +290,12 @@ def _check_options(order: Order) -> None:
 
 
 def _model(recipe: RunRecipe) -> Model[Any]:
-    """The model with fresh weights; one that serves another run's decoder has it, and the codes of all shapes by index:
-    those that are trained on, then those that choose `best/`.
-    """
-    from shapetool.training.runs import built, open_run
+    """The model with fresh weights, and with the decoder that it serves if it serves another run's."""
+    from shapetool.pipelines.codes import attach_target
+    from shapetool.training.runs import built
 
     model = built(recipe)
-    attach = getattr(model, "attach", None)
-    if attach is None:
-        return model
-    from shapetool.pipelines.codes import target_codes
-
-    place = getattr(recipe.config, "target", "")
-    if not place:
-        raise ConfigError(
-            f"{recipe.model}: expected --target RUN, whose shapes are to be seen in images. Train that first."
-        )
-    target = open_run(place)
-    attach(target.model, target_codes(target, recipe.facts.shape_ids + recipe.val_ids))
+    attach_target(model, recipe)
     return model
 
 

@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from shapetool.data.atomic import write_whole
 from shapetool.errors import ConfigError
 from shapetool.models.base import FieldModel, Model
@@ -14,6 +11,7 @@ from shapetool.training.runs import RunRecipe
 
 SHOWN = 6
 SIZE = 128
+VIEWS = 2
 
 
 class Pictures:
@@ -63,24 +61,14 @@ class Pictures:
 def field_sheet(model: Any, recipe: RunRecipe, size: int = SIZE) -> bytes:
     """A contact sheet of the first shapes that a model was trained on."""
     from shapetool.pipelines.codes import codes_for
-    from shapetool.recipes.views import ViewsRecipe
-    from shapetool.render.placing import placed
+    from shapetool.pipelines.extract_pictures import traced_views
     from shapetool.render.sheet import contact_sheet
-    from shapetool.render.sphere_trace import March, TorchField, sphere_traced_views
     from shapetool.training.shapes import open_shapes
 
     names = recipe.facts.shape_ids[:SHOWN]
     shapes = open_shapes([Path(path) for path in recipe.data], names)
     codes = codes_for(model, recipe, shapes)
     half = float(model.extent)
-    how = ViewsRecipe(cameras="hammersley", views=2, height=size, width=size, samples=1, channels=("rgb",))
-    cameras = placed(how, np.random.default_rng(0))
-    march = March(lipschitz=model.lipschitz or 2.0, clamp=0.05, least=half / 100, tolerance=1e-4, steps=400)
     box = ((-half,) * 3, (half,) * 3)
-    rows = []
-    for code in codes:
-        field = TorchField(
-            lambda points, code=code: model.values(points[None], code[None])[0], model.device, torch.float32
-        )
-        rows.append(list(sphere_traced_views(field, cameras, how, box, march).channels["rgb"]))
-    return contact_sheet(zip(names, rows, strict=True), len(rows), how.views, size)
+    rows = [traced_views(model, code, box, VIEWS, size) for code in codes]
+    return contact_sheet(zip(names, rows, strict=True), len(rows), VIEWS, size)

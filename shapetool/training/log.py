@@ -16,6 +16,7 @@ class Log:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_log(path) if line["step"] <= step]
         write_whole(path, b"".join(_line(line) for line in kept))
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by `close`
@@ -31,7 +32,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The entries of a log; a last line that a kill cut short is none."""
+    """The entries of a log; a line that a kill cut short ends it, and what has no step is none."""
     entries = []
     if path.exists():
         for line in path.read_bytes().splitlines():
@@ -39,7 +40,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
                 entry = json.loads(line)
             except ValueError:
                 break
-            entries.append(entry)
+            if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                entries.append(entry)
     return entries
 
 

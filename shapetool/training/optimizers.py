@@ -5,13 +5,14 @@ import math
 import torch
 
 from shapetool.models.base import ModelConfig, Objective
+from shapetool.training.muon import Muon
 
 
 def optimizers_of(objective: Objective) -> dict[str, torch.optim.Optimizer]:
     """The optimizers that move the groups of an objective, by name.
 
-    Source: Kingma and Ba, "Adam", ICLR 2015. Muon: Jordan et al., 2024, as torch has it (momentum 0.95, five Newton-
-        Schulz steps); here without its default weight decay of 0.1, which pulls small networks to zero.
+    Source: Kingma and Ba, "Adam", ICLR 2015. Muon: `training/muon.py`; without a decay of weights, which pulls small
+        networks to zero.
     """
     found: dict[str, torch.optim.Optimizer] = {}
     for kind in ("adam", "muon"):
@@ -23,7 +24,7 @@ def optimizers_of(objective: Objective) -> dict[str, torch.optim.Optimizer]:
         ]
         if groups:
             name = f"{objective.name}/{kind}"
-            found[name] = torch.optim.Adam(groups) if kind == "adam" else torch.optim.Muon(groups, weight_decay=0.0)
+            found[name] = torch.optim.Adam(groups) if kind == "adam" else Muon(groups)
     return found
 
 

@@ -145,7 +145,7 @@ class JoinedShape:
         total = min(lengths.values())
         if max(lengths.values()) != total:
             raise DataError(f"{self.shape_id}: expected columns of one length, found {lengths}.")
-        first = int(rng.integers(total)) // CHUNK_POINTS * CHUNK_POINTS
+        first = int(rng.integers(max(1, total))) // CHUNK_POINTS * CHUNK_POINTS
         first = max(0, min(first, total - CHUNK_POINTS))
         part = slice(first, min(first + CHUNK_POINTS, total))
         return [self._shapes.read(self.index, name, part) for name in names]

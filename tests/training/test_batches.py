@@ -127,6 +127,15 @@ def test_a_stretch_is_a_chunk_even_at_the_end_of_a_column(sampled, tmp_path):
     assert np.array_equal(stretch, shape.read("distances")[2:])
 
 
+def test_a_stretch_of_an_empty_column_is_empty(sampled, tmp_path):
+    def empty(columns, row):
+        columns["surface_points"] = columns["surface_points"][:0]
+        columns["surface_normals"] = columns["surface_normals"][:0]
+
+    shape = open_shapes([changed(sampled, tmp_path / "s.h5", empty)])[0]
+    assert shape.chunk(("surface_points",), np.random.default_rng(0))[0].shape == (0, 3)
+
+
 def test_columns_of_other_lengths_do_not_go_together(shapes):
     with pytest.raises(DataError, match="columns of one length"):
         shapes[0].chunk(("points", "surface_points"), np.random.default_rng(0))

@@ -9,7 +9,7 @@ from shapetool.errors import ConfigError, suggestion
 from shapetool.geometry import analytic
 from shapetool.geometry.analytic import Field
 from shapetool.geometry.boxes import box_union_mesh
-from shapetool.geometry.families import furniture, turned, worked
+from shapetool.geometry.families import furniture, rounded, turned, worked
 from shapetool.geometry.families.furniture import Parameters
 from shapetool.geometry.mesh import Mesh
 from shapetool.geometry.solids import revolve
@@ -107,6 +107,13 @@ FAMILIES: dict[str, Family] = {
     "chair": _of_boxes(furniture.draw_chair, furniture.chair_boxes),
     "shelf": _of_boxes(furniture.draw_shelf, furniture.shelf_boxes),
     "table": _of_boxes(furniture.draw_table, furniture.table_boxes),
+    "rounded-box": Family(
+        rounded.draw_rounded_box,
+        rounded.rounded_box_mesh,
+        "rounded",
+        rounded.rounded_box_truth,
+        rounded.rounded_box_error,
+    ),
     "sphere": _turned(turned.draw_sphere, turned.sphere_profile, analytic.sphere, ("radius",), arc="radius"),
     "torus": _turned(turned.draw_torus, turned.torus_profile, analytic.torus, ("ring", "tube"), arc="tube"),
     "capsule": _turned(

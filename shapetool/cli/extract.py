@@ -30,6 +30,8 @@ Interpolate = Annotated[
 ]
 Steps = Annotated[int, typer.Option(min=2, help="Shapes of --interpolate, its ends among them.")]
 Sample = Annotated[int | None, typer.Option(min=1, metavar="K", help="K new shapes.")]
+Split = Annotated[Path | None, typer.Option(metavar="LISTS", help="Shapes on one list of `split` alone.")]
+Part = Annotated[str, typer.Option(metavar="train|val|test", help="Which list of --split.")]
 Only = Annotated[str | None, typer.Option(metavar="ID,ID", help="These shapes alone.")]
 Resolution = Annotated[int, typer.Option(min=4, help="Nodes along each axis.")]
 Method = Annotated[str, typer.Option(metavar="mise|dense", help="Ask near the surface, or everywhere.")]
@@ -55,6 +57,8 @@ def extract(
     interpolate: Interpolate = None,
     steps: Steps = 8,
     sample: Sample = None,
+    split: Split = None,
+    part: Part = "test",
     only: Only = None,
     resolution: Resolution = 128,
     method: Method = "mise",
@@ -89,6 +93,8 @@ def extract(
         between=interpolate,
         steps=steps,
         sample=sample,
+        split=split,
+        part=part,
         only=tuple(only.split(",")) if only else (),
         resolution=resolution,
         method=method,

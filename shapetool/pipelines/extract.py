@@ -41,11 +41,12 @@ REPORT, ABOUT = "report.jsonl", "extract.json"
 class Extracting:
     """Which shapes of a run become meshes, and how.
 
-    Shapes: those the run was trained on, or one of: of `data`, which it need not know; `complete`, clouds of parts of
-    shapes with normals, seen from `camera` if it is given; `between` two of its shapes, in `steps`; `sample` from what
-    the model takes for likely. `only` keeps some of them by name. `resolution` nodes along each axis of the cube that
-    the model knows, or of one whose half side is `extent`. `least`: pieces below this share of the largest go. `frame`
-    of the files: of the mesh that a shape was sampled from, or the unit frame, in which all others are.
+    Shapes: those the run was trained on (with `split`: those of its data on the list `part`), or one of: of `data`,
+    which it need not know; `complete`, clouds of parts of shapes with normals, seen from `camera` if it is given;
+    `between` two of its shapes, in `steps`; `sample` from what the model takes for likely. `only` keeps some of them by
+    name. `resolution` nodes along each axis of the cube that the model knows, or of one whose half side is `extent`.
+    `least`: pieces below this share of the largest go. `frame` of the files: of the mesh that a shape was sampled from,
+    or the unit frame, in which all others are.
     """
 
     run: Path
@@ -57,6 +58,8 @@ class Extracting:
     steps: int = 8
     sample: int | None = None
     only: tuple[str, ...] = ()
+    split: Path | None = None
+    part: str = "test"
     views: Path | None = None
     resolution: int = 128
     method: str = "mise"
@@ -81,6 +84,8 @@ class Extracting:
         ):
             if word not in known:
                 raise ConfigError(f"{option} {word}: unknown word{suggestion(word, known)}")
+        if self.split is not None and any(value is not None for value in (self.complete, self.between, self.sample)):
+            raise ConfigError("--split: chooses shapes of data, and there are none here. Leave it out.")
         chosen = [self.data, self.complete, self.between, self.sample]
         if sum(value is not None for value in chosen) > 1:
             raise ConfigError(

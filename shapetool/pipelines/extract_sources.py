@@ -18,6 +18,7 @@ from shapetool.geometry.frame import Similarity
 from shapetool.models.base import Generator
 from shapetool.models.fitting import fit_codes, partial_observations
 from shapetool.pipelines.codes import check_frame, codes_for
+from shapetool.pipelines.lists import ids_on
 from shapetool.training.runs import OpenedRun
 from shapetool.training.shapes import Shapes, open_shapes
 
@@ -68,8 +69,11 @@ def wanted_shapes(wanted: Extracting, opened: OpenedRun) -> list[Wanted]:
 def _of_data(wanted: Extracting, opened: OpenedRun) -> list[Wanted]:
     """The shapes of a data set: that of the run, or another one."""
     recipe = opened.recipe
+    listed = None
+    if wanted.split is not None:
+        listed = ids_on(wanted.data or Path(recipe.data[0]), wanted.split, wanted.part)
     if wanted.data is not None:
-        shapes = open_shapes([path for path in (wanted.data, wanted.views) if path is not None], wanted.only or None)
+        shapes = open_shapes([path for path in (wanted.data, wanted.views) if path is not None], listed)
         check_frame(recipe, shapes)
     else:
         paths = [Path(path) for path in recipe.data]
@@ -78,7 +82,7 @@ def _of_data(wanted: Extracting, opened: OpenedRun) -> list[Wanted]:
             return _remembered(opened)
         if gone:
             raise DataError(f"{gone[0]}: expected the data of the run, found none. Name data with --data.")
-        shapes = open_shapes(paths, wanted.only or recipe.facts.shape_ids)
+        shapes = open_shapes(paths, listed or recipe.facts.shape_ids)
     codes = codes_for(opened.model, recipe, shapes, wanted.seed)
     similar = _similarities(shapes)
     return [Wanted(name, codes[row], similar[row], name) for row, name in enumerate(shapes.shape_ids)]

@@ -239,19 +239,9 @@ def _parts(order: Order) -> tuple[list[str] | None, list[str] | None]:
     """The ids to train on and to judge by; None where all are trained on."""
     if order.split is None:
         return None, None
-    from shapetool.data.reading import open_dataset
-    from shapetool.data.split import match, read_lists
+    from shapetool.pipelines.lists import ids_by_part, ids_on
 
-    if not order.split.exists():
-        raise ConfigError(f"--split {order.split}: no such file or folder. Make lists with `shapetool split`.")
-    lists = (
-        sorted(order.split.glob("*.lst")) or sorted(order.split.iterdir()) if order.split.is_dir() else [order.split]
-    )
-    parts, _ = match(open_dataset(order.data).shape_ids, read_lists(lists))
-    train = [name for name, part in parts.items() if part == "train"]
-    if not train:
-        raise DataError(f"{order.split}: expected shapes of {order.data} on the train list, found none. Check the ids.")
-    return train, [name for name, part in parts.items() if part == "val"]
+    return ids_on(order.data, order.split, "train"), ids_by_part(order.data, order.split)["val"]
 
 
 def device_of(word: str) -> torch.device:

@@ -32,9 +32,32 @@ class PointEncoder(nn.Module):
         """The code of each cloud."""
         features = self.blocks[0](self.lift(points))
         for block in self.blocks[1:]:
-            pooled = features.amax(dim=1, keepdim=True).expand_as(features)
-            features = block(torch.cat([features, pooled], dim=2))
+            features = block.with_shared(features, features.amax(dim=1, keepdim=True))
         return self.code(features.amax(dim=1).relu())
+
+
+class PairEncoder(nn.Module):
+    """Points in any order and whether each is inside to the code of the shape: (B, P, 3), (B, P) -> (B, C).
+
+    Source: Mescheder et al., "Occupancy Networks", CVPR 2019, and its code (encoder_latent.Encoder): the point and its
+    label to H numbers each, added; three layers, before the last two of which each point sees the largest of all.
+    """
+
+    def __init__(self, code_size: int, hidden: int) -> None:
+        super().__init__()
+        self.lift = nn.Linear(3, hidden)
+        self.label = nn.Linear(1, hidden)
+        self.layers = nn.ModuleList(nn.Linear(size, hidden) for size in (hidden, 2 * hidden, 2 * hidden))
+        self.code = nn.Linear(hidden, code_size)
+
+    def forward(self, points: Float[Tensor, "B P 3"], inside: Bool[Tensor, "B P"]) -> Float[Tensor, "B C"]:
+        """The code of each set of pairs."""
+        features = self.lift(points) + self.label(inside[..., None].to(points.dtype))
+        features = self.layers[0](features.relu())
+        for layer in self.layers[1:]:
+            pooled = features.amax(dim=1, keepdim=True).expand_as(features)
+            features = layer(torch.cat([features, pooled], dim=2).relu())
+        return self.code(features.amax(dim=1))
 
 
 class VoxelEncoder(nn.Module):
@@ -75,7 +98,9 @@ class ImageEncoder(nn.Module):
         super().__init__()
         large = size >= LARGE_PICTURE
         first = nn.Conv2d(planes, channels, 7 if large else 3, stride=2, padding=3 if large else 1, bias=False)
-        layers = [first, _norm2d(channels, norm), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1)][: 4 if large else 3]
+        layers: list[nn.Module] = [first, _norm2d(channels, norm), nn.ReLU()]
+        if large:
+            layers.append(nn.MaxPool2d(3, stride=2, padding=1))
         sizes = [channels, channels, 2 * channels, 4 * channels, 8 * channels]
         for before, after in pairwise(sizes):
             layers += [PictureBlock(before, after, norm), PictureBlock(after, after, norm)]

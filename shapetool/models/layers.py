@@ -1,6 +1,7 @@
 """Blocks of which occupancy networks are made: layers with a shortcut, alone or steered by a code."""
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,6 +25,18 @@ class ResidualBlock(nn.Module):
     def forward(self, features: Float[Tensor, "*rows I"]) -> Float[Tensor, "*rows O"]:
         """The shortcut plus what the layers add to it."""
         return self.shortcut(features) + self.second(self.first(features.relu()).relu())
+
+    def with_shared(self, own: Float[Tensor, "B N I1"], shared: Float[Tensor, "B 1 I2"]) -> Float[Tensor, "B N O"]:
+        """The block of each row's own features followed by those that all rows share, which are worked out once."""
+        change = _joined(self.first, own.relu(), shared.relu())
+        return _joined(self.shortcut, own, shared) + self.second(change.relu())
+
+
+def _joined(layer: nn.Module, own: Tensor, shared: Tensor) -> Tensor:
+    """A linear layer of two parts of its input."""
+    assert isinstance(layer, nn.Linear)
+    size = own.shape[-1]
+    return F.linear(own, layer.weight[:, :size]) + F.linear(shared, layer.weight[:, size:], layer.bias)
 
 
 class CodedNorm(nn.Module):

@@ -40,8 +40,14 @@ def content(run: Path) -> dict[str, Any]:
     return found
 
 
-def changed(data: Path, out: Path, change: Callable[[dict[str, Any], int], None], rows: int | None = None) -> Path:
-    """A copy of a shard whose rows `change(columns of a row, its number)` has altered."""
+def changed(
+    data: Path,
+    out: Path,
+    change: Callable[[dict[str, Any], int], None],
+    rows: int | None = None,
+    recipe: dict[str, Any] | None = None,
+) -> Path:
+    """A copy of a shard, or of its first rows, that `change(columns of a row, its number)` has altered."""
     dataset = open_dataset(data)
     found: list[dict[str, Any]] = []
     for row in range(len(dataset) if rows is None else rows):
@@ -51,6 +57,9 @@ def changed(data: Path, out: Path, change: Callable[[dict[str, Any], int], None]
         change(columns, row)
         found.append(columns)
     publish(
-        out, build_shard(dataset.kind, dataset.recipe, 0, {name: [row[name] for row in found] for name in found[0]})
+        out,
+        build_shard(
+            dataset.kind, dataset.recipe | (recipe or {}), 0, {name: [row[name] for row in found] for name in found[0]}
+        ),
     )
     return out

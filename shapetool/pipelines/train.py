@@ -109,6 +109,7 @@ def plan(order: Order) -> dict[str, Any]:
         DataError: as `run` does.
         CheckpointError: as `run` does.
     """
+    device_of(order.device)
     recipe, shapes, val, note = prepared(order)
     with writable(order.run):
         refuse(order, recipe)
@@ -214,10 +215,8 @@ def check_data(shapes: Shapes, config: ModelConfig, path: Path) -> None:
             "another --split."
         )
     recipe = shapes.datasets[0].recipe
-    if recipe.get("normalize") == "none" and "surface_points" in shapes.columns:
-        import numpy as np
-
-        reach = max(float(np.abs(shapes.read(index, "surface_points")).max()) for index in range(min(16, len(shapes))))
+    if recipe.get("normalize") == "none":
+        reach = shapes.reach("surface_points", "points")
         if not 0.05 <= reach <= 4:
             raise DataError(
                 f"{path}: expected shapes in a unit frame, found coordinates up to {reach:.3g}. Sample them with "

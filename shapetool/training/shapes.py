@@ -69,7 +69,7 @@ class Shapes:
             if name in dataset.shapes
         }
         recipe = self.datasets[0].recipe
-        half = _half(self.kind, recipe) or self._reach()
+        half = _half(self.kind, recipe) or self.reach("points", "surface_points")
         return Facts(self.shape_ids, self.kind, half, recipe, sizes)
 
     def read(self, index: int, name: str, part: slice | None = None) -> np.ndarray:
@@ -109,12 +109,12 @@ class Shapes:
             f"{self.datasets[0].path}: expected the column {name!r}, found none. Sample the shapes with it."
         )
 
-    def _reach(self) -> float:
-        """The largest coordinate of the first shapes."""
-        name = "points" if "points" in self.columns else "surface_points"
-        if name not in self.columns:
-            return 1.0
-        return max(float(np.abs(self.read(index, name)).max()) for index in range(min(8, len(self))))
+    def reach(self, *names: str) -> float:
+        """The largest coordinate of the first shapes in the first of these columns that holds any, else 1."""
+        for name in names:
+            if name in self.columns and self.length(name):
+                return max(float(np.abs(self.read(index, name)).max()) for index in range(min(16, len(self))))
+        return 1.0
 
 
 class JoinedShape:

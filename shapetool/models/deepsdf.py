@@ -46,7 +46,7 @@ class DeepSdfConfig(ModelConfig):
     code_std: float = 0.1
     code_bound: float = 0.0
     code_lr: float = 1e-2
-    muon_lr: float = 5e-3
+    muon_lr: float = 1e-2
     curriculum: bool = False
     fit_steps: int = 300
     fit_lr: float = 5e-3
@@ -72,6 +72,8 @@ class DeepSdfConfig(ModelConfig):
         for name in ("code_penalty", "penalty_rise", "code_std", "code_bound", "code_lr", "muon_lr", "fit_penalty"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
         self.require("skip", 0 <= self.skip < self.depth, "a hidden layer after the first, or 0 for none")
+        size = self.code_size + 3
+        self.require("width", not self.skip or self.width > size, f"above {size}, as code and point come in beside it")
         self.require("dropout", 0 <= self.dropout < 1, "a share from 0 to below 1")
 
     def draw(self, shape: Shape, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:

@@ -133,8 +133,12 @@ def _trained(order: "Order", progress: TrainingProgress) -> int:
     from shapetool.pipelines.train import run
     from shapetool.runner.signals import listening
 
-    with progress, listening() as stop:
-        trained = run(order, progress, lambda: stop.reason)
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"  # torchrun hands on a Ctrl-C that its processes heard already
+    try:
+        with progress, listening(impatient=alone) as stop:
+            trained = run(order, progress, lambda: stop.reason)
+    except KeyboardInterrupt as error:
+        return _report.fail(error)
     ended = trained.ended
     if progress.json:
         _report.data({"event": "end", "run": trained.folder, **asdict(ended)})

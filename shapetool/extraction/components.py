@@ -12,7 +12,7 @@ from shapetool.geometry.mesh import Mesh
 MEASURES = ("volume", "area", "faces")
 
 
-def drop_small_components(mesh: Mesh, least: float, measure: str = "volume") -> Mesh:
+def drop_small_components(mesh: Mesh, least: float | int, measure: str = "volume") -> Mesh:
     """The mesh without pieces that are smaller than a share of the largest, or have fewer than `least` faces.
 
     `measure` is `volume` or `area`, of which `least` is a share from 0 to 1, or `faces`, which it counts. Pieces hang
@@ -33,7 +33,7 @@ def drop_small_components(mesh: Mesh, least: float, measure: str = "volume") -> 
     return Mesh(mesh.vertices[used], faces.reshape(-1, 3), mesh.warnings)
 
 
-def check_least(least: float, measure: str) -> None:
+def check_least(least: float | int, measure: str) -> None:
     """Nothing, when the measure is known and `least` is in its range.
 
     Raises:

@@ -13,7 +13,7 @@ _ENDS = CORNERS.astype(bool)
 _EDGES = [[(c, c | 4 >> axis) for c in range(8) if not c & 4 >> axis] for axis in range(3)]
 
 
-def level_by_mise(asked: Asked, axes: tuple[np.ndarray, ...], stride: int, lipschitz: float | None) -> Level:
+def level_by_mise(asked: Asked, axes: tuple[np.ndarray, ...], stride: int, lipschitz: float | int | None) -> Level:
     """The finest level, with the cells of every surface that shows on every `stride`-th node, or that a bound allows.
 
     A part of a cell is passed over where some corner is farther from zero than the field can come within that part.
@@ -38,7 +38,7 @@ def level_by_mise(asked: Asked, axes: tuple[np.ndarray, ...], stride: int, lipsc
 class _Slopes:
     """The most that the field changes over a length of one, in cells: as given, or about what coarse nodes show."""
 
-    def __init__(self, start: Level, lipschitz: float | None) -> None:
+    def __init__(self, start: Level, lipschitz: float | int | None) -> None:
         self._given, self._start = lipschitz, start.fine
         if lipschitz is None:
             count = len(start.fine) - 1

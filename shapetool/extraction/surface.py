@@ -37,10 +37,10 @@ class Extraction:
     """
 
     batch: int = 1 << 16  # points a call of the field
-    lipschitz: float | None = None
+    lipschitz: float | int | None = None
     start: int | None = None
     refine: int = 3
-    least: float = 0.0
+    least: float | int = 0.0
     measure: str = "volume"
     close: bool = True
 

@@ -54,7 +54,8 @@ def traced_views(model: Any, code: Any, box: Box, count: int, size: int) -> list
 
     how = replace(ViewsRecipe(), channels=("rgb",), samples=1)
     half = box[1][0]
-    # Learned fields are steeper than a distance here and there, and flat beyond their clamp: short steps.
-    march = March(lipschitz=model.lipschitz or 2.0, clamp=0.05, least=half / 100, tolerance=1e-4, steps=400)
+    # Learned fields are steeper than a distance here and there, and flat beyond their clamp.
+    clamp = getattr(model.config, "clamp", 0.1)
+    march = March(lipschitz=model.lipschitz or 1.5, clamp=clamp, least=half / 50, tolerance=1e-3, steps=200)
     field = TorchField(lambda points: model.values(points[None], code[None])[0], model.device, torch.float32)
     return list(sphere_traced_views(field, ring_of(count, size, how), how, box, march).channels["rgb"])

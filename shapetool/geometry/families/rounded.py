@@ -26,7 +26,7 @@ def rounded_box_truth(shape: Parameters) -> Field:
 
 
 def rounded_box_mesh(shape: Parameters) -> Mesh:
-    """A sphere cut along the coordinate planes, its eight parts moved apart, with flat faces and quarter pipes between."""
+    """A sphere cut along the coordinate planes, its eight parts moved apart, with faces and quarter pipes between."""
     half, radius, rows = _half(shape), shape["radius"], _rows(shape)
     angles = np.linspace(0, math.pi / 4, rows + 1)
     steps = np.concatenate([-np.tan(angles[::-1]), np.tan(angles)])  # both middle ones are 0: a flat strip between
@@ -50,7 +50,7 @@ def rounded_box_mesh(shape: Parameters) -> Mesh:
 
 
 def rounded_box_error(shape: Parameters) -> float:
-    """How far a face may lie within the sphere: a cell is at most a square of this angle, skewed where three sides meet.
+    """How far a face may lie within the sphere: a cell is at most a square of this angle, skewed at corners.
 
     The circle through three corners of a skewed square has at most 0.8 of its side as its radius.
     """

@@ -1,6 +1,7 @@
 # make demo    from nothing to a dataset and a picture of it, in demo/
 # make test    style, types and tests
 # make bench   the claims of the README, measured against the peers on this machine
+# make verify  what each model learns, against its bars: half an hour on two idle cores
 # make clean   removes what the others made, the environment included
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -9,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= ../shared/data
 RUNS ?= 5
+SEEDS ?= 0 1 2
 
 INSTALLED := $(VENV)/.installed
 PYSDF := $(VENV)/.pysdf
@@ -17,7 +19,7 @@ MODULES := $(VENV)/.modules
 NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
 
 .DELETE_ON_ERROR:
-.PHONY: FORCE setup demo test lint bench clean
+.PHONY: FORCE setup demo test lint bench verify clean
 
 setup: $(INSTALLED)
 
@@ -75,6 +77,17 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/repair.py $(DATA)/dirty $(DATA)/chairs $(DATA)/tables --json bench-results/repair.jsonl
 	$(BIN)/python benchmarks/repair.py $(DATA)/classic --force --json bench-results/repair-closed.jsonl
 	$(BIN)/python benchmarks/from_views.py $(DATA)/classic --json bench-results/from_views.json
+	$(BIN)/python benchmarks/extract.py --runs $(RUNS)
+	$(BIN)/python benchmarks/loader.py
+
+verify: $(INSTALLED)
+	mkdir -p bench-results
+	$(BIN)/python benchmarks/verify_deepsdf.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_onet.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_imnet.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_levelset.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_svr.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_bones.py $(DATA)/bones --seeds $(SEEDS)
 
 clean:
 	rm -rf $(VENV) build demo bench-results

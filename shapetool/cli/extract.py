@@ -83,6 +83,8 @@ def extract(
     """Turn a trained run into meshes: its shapes, unseen ones, completed parts, steps between two, or new ones."""
     from shapetool.pipelines.extract import Extracting, check_truths
 
+    _check_scores(against, scores)
+
     wanted = Extracting(
         run=run,
         which=checkpoint,
@@ -106,8 +108,6 @@ def extract(
     )
     if against is not None:
         check_truths(against, wanted)
-    elif scores is not None:
-        raise ConfigError("--scores: is for the scores of --against. Give the true meshes as well.")
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
         code, extracted = _extracted(wanted, out, {"device": device, "overwrite": overwrite}, progress)
     if extracted.summary.stopped is None:
@@ -135,6 +135,11 @@ def _scored(out: Path, against: Path, scores: Path | None, *, json: bool, quiet:
     found = evaluate(out, against, out=scores)
     show(found, 0, json=json, quiet=quiet)
     return found.exit_code
+
+
+def _check_scores(against: Path | None, scores: Path | None) -> None:
+    if scores is not None and against is None:
+        raise ConfigError("--scores: is for the scores of --against. Give the true meshes as well.")
 
 
 def _three(text: str) -> tuple[float, float, float]:

@@ -26,6 +26,10 @@ COMMANDS = {
         *("--views", "--size", "--cameras", "--channels", "--layout", "--fov", "--radius", "--projection", "--up"),
         *("--background", "--ambient", "--shadows", "--occlusion", "--samples", "--contact-sheet", "--turntable"),
     },
+    "extract": {
+        *("--seed", "--device", "--overwrite", "--resolution", "--method", "--data", "--complete", "--interpolate"),
+        *("--steps", "--sample", "--against", "--render", "--contact-sheet"),
+    },
     "make-shapes": {"--count", "--seed", "--overwrite", "--dry-run"},
     "convert": {"--to", "--from", "--split", "--seed", "--workers", "--overwrite", "--dry-run", "--item-timeout"},
     "repair": {
@@ -58,6 +62,7 @@ NAMES = {
     "metrics.points.fscore": "a b thresholds",
     "metrics.points.hausdorff": "a b",
     "metrics.volume.iou": "mesh_a mesh_b",
+    "extraction.surface.extract_surface": "field box resolution method",
 }
 
 

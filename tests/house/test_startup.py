@@ -34,6 +34,7 @@ def run_fresh(*arguments: str) -> dict:
         ("render-views", "--help"),
         ("eval", "--help"),
         ("train", "--help"),
+        ("extract", "--help"),
         ("make-shapes", "--help"),
         ("info", "--help"),
         ("verify", "--help"),

@@ -13,6 +13,7 @@ from shapetool.render.cameras import Cameras
 _SLAB = 1 << 18  # nodes at a time: what a view says of them stays in the cache
 _FAR = 2.0  # truncations along the ray, beyond which the plane of a pixel says nothing of a node
 _EDGE = 0.1  # of the truncation, by which a nearer surface does not count for more
+_HIDDEN = 0.01  # of the truncation, the least depth of a node that is hidden from every view
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,8 @@ def fused_distances(
     What a view says of a node is its distance from the plane of the nearest pixel, if the surface there is within two
     truncations along the ray. A node takes the mean of what the views say, weighted by the square of the cosine of the
     angle between ray and normal over that distance. Nodes that a view sees through are outside, and so are
-    those in fewer than half of the images; the others, hidden from every view, are inside.
+    those in fewer than half of the images; the others, hidden from every view, are inside: as far as `truncation`, but
+    beside a node that is known to be outside, no farther from it than it is away.
 
     Raises:
         ConfigError: not as many images, or not as large, as the cameras have; fewer than two nodes; a truncation that
@@ -72,7 +74,7 @@ def fused_distances(
     for start in range(0, resolution, thick):
         part = slice(start, start + thick)
         values[part] = _fused((axes[0][part], axes[1], axes[2]), cameras, looks, truncation)
-    return values
+    return _steadied(values, truncation, [float(axis[1] - axis[0]) for axis in axes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,21 @@ def _fused(
     values = np.where(free | (2 * pictured < len(cameras)), truncation, -truncation)
     values[told] = total.sum(axis=0)[told] / weight.sum(axis=0)[told]
     return values.reshape(shape)
+
+
+def _steadied(values: np.ndarray, truncation: float, steps: list[float]) -> Float[np.ndarray, "X Y Z"]:
+    """The values, with hidden nodes no deeper than a distance can be beside a node outside whose value views told.
+
+    So the surface crosses between them where that node says, and not next to it.
+    """
+    told = np.where((values > 0) & (values < truncation), values, -np.inf)
+    least = np.full_like(values, -truncation)
+    for axis, step in enumerate(steps):
+        beside, most = np.moveaxis(told, axis, 0), np.moveaxis(least, axis, 0)
+        most[1:] = np.maximum(most[1:], beside[:-1] - step)
+        most[:-1] = np.maximum(most[:-1], beside[1:] - step)
+    least = np.minimum(least, -_HIDDEN * truncation)  # a node that nothing was seen through stays inside
+    return np.where(values == -truncation, least, values)
 
 
 def _seen(

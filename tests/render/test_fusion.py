@@ -67,6 +67,21 @@ def test_the_fused_field_has_the_right_sign_and_its_surface_is_within_a_cell(sha
     assert np.quantile(off, 0.99) < CELL
 
 
+def test_a_hidden_node_is_no_deeper_than_a_node_outside_beside_it_allows():
+    mesh = unit_mesh("knot")
+    cameras, channels = seen(mesh, ViewsRecipe(cameras="hammersley", views=4, height=160, width=160, samples=1))
+    fused = fused_distances(cameras, channels["depth"], channels["normal"], BOX, NODES, 3 * CELL)
+    told, met = (fused > 0) & (fused < 3 * CELL), 0
+    for axis in range(3):
+        outside, hidden = np.moveaxis(told, axis, 0), np.moveaxis(fused == -3 * CELL, axis, 0)
+        assert not (outside[1:] & hidden[:-1]).any()
+        assert not (outside[:-1] & hidden[1:]).any()
+        value = np.moveaxis(fused, axis, 0)
+        crossed = (value[1:] > 0) & (value[1:] < CELL) & (value[:-1] < 0)
+        met += (np.abs(value[1:] - value[:-1] - CELL)[crossed] < 1e-12).sum()
+    assert met > 0  # a surface that no view shows is where the node outside says
+
+
 def test_what_most_images_show_and_none_sees_through_is_inside_whatever_another_looks_at():
     mesh = Mesh(*box_mesh((-0.5,) * 3, (0.5,) * 3))
     cameras, channels = seen(mesh)

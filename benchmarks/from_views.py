@@ -3,7 +3,9 @@
     python benchmarks/from_views.py ../shared/data/classic --json bench-results/from_views.json
 
 Views are drawn as `render-views --cameras hammersley` draws them, and lattices are those of `convert`. Lengths of the
-cloud are in footprints of a pixel, the others in cells of the lattice. No time is measured.
+cloud are in footprints of a pixel, the others in cells of the lattice. The field is measured as it is fused and after
+`redistanced`, its mean and its largest error; surfaces by mean, 99th percentile and largest distance. Beside these is
+how far a mesh is at most from the surface that its own exact distances have. No time is measured.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from shapetool.extraction.lattice import mesh_of_lattice
+from shapetool.extraction.redistance import redistanced
 from shapetool.geometry.distance import closest_point
 from shapetool.geometry.frame import fit
 from shapetool.geometry.lattice import lattice_distances
@@ -53,7 +56,8 @@ def measured(mesh: Mesh, recipe: ViewsRecipe, nodes: int) -> dict[str, object]:
     true = lattice_distances(mesh, box, nodes)
     far = np.abs(true) > TRUNCATION * cell
     off = np.abs(fused - true)[~far] / cell
-    surface = mesh_of_lattice(fused, box)
+    mended = np.abs(redistanced(fused, box, TRUNCATION * cell, cloud) - true)[~far] / cell
+    surface, exact = mesh_of_lattice(fused, box), mesh_of_lattice(true, box)
     hull = mesh_of_lattice(hull_distances(cameras, seen["silhouette"], box, nodes), box)
     return {
         "points": len(cloud),
@@ -61,8 +65,11 @@ def measured(mesh: Mesh, recipe: ViewsRecipe, nodes: int) -> dict[str, object]:
         "sign_right": float(((fused < 0) == (true < 0))[far].mean()),
         "band": spread(off),
         "band_within_cell": float((off <= 1).mean()),
+        "redistanced": spread(mended),
+        "redistanced_beyond_cell": int((mended > 1).sum()),
         "surface_to_mesh": spread(closest_point(mesh, on_surface(surface))[0] / cell),
         "mesh_to_surface": spread(closest_point(surface, on_surface(mesh))[0] / cell),
+        "mesh_to_surface_of_exact_distances": spread(closest_point(exact, on_surface(mesh))[0] / cell),
         "sound": analyse(surface).sound,
         "components": analyse(surface).components,
         "hull_volume": hull.volume / mesh.volume,
@@ -84,9 +91,11 @@ def main() -> None:
         mesh = load_mesh(path)
         rows[path.stem] = row = measured(fit(mesh).apply_mesh(mesh), recipe, options.resolution)
         there, back = ("/".join(f"{value:.2f}" for value in row[key]) for key in ("surface_to_mesh", "mesh_to_surface"))
+        field, mended = (f"{row[key][0]:.3f}/{row[key][2]:.2f}" for key in ("band", "redistanced"))
         print(
-            f"| {path.stem} | {row['cloud_mean']:.1e} | {row['sign_right']:.3%} | {row['band'][0]:.2f} | "
-            f"{row['band_within_cell']:.1%} | {there} | {back} | {row['components']} | {row['hull_volume']:.2f} |",
+            f"| {path.stem} | {row['cloud_mean']:.1e} | {row['sign_right']:.3%} | {field} | "
+            f"{row['band_within_cell']:.1%} | {mended} | {there} | {back} | "
+            f"{row['mesh_to_surface_of_exact_distances'][2]:.2f} | {row['components']} | {row['hull_volume']:.2f} |",
             flush=True,
         )
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -202,7 +202,11 @@ class Objective:
 
 
 class Model(nn.Module, Generic[Numbers]):
-    """A module with its configuration and what is known of its data; built again from both by `extract`."""
+    """A module with its configuration and what is known of its data; built again from both by `extract`.
+
+    `progress` is the share of the run that lies behind, from 0 to 1, by steps or by time: the loop sets it before each
+    step, for losses that change on the way.
+    """
 
     configs: ClassVar[Mapping[str, ModelConfig]] = {}
     """Configurations by name: `default`, and `reference` for the author's own."""
@@ -211,6 +215,7 @@ class Model(nn.Module, Generic[Numbers]):
         super().__init__()
         self.config = config
         self.facts = facts
+        self.progress = 0.0
 
     def objectives(self) -> Sequence[Objective]:
         """What the run makes small, in the order of a step."""

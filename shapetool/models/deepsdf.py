@@ -210,8 +210,8 @@ class DeepSDF(Model[DeepSdfConfig]):
         codes = self.codes_of(batch)
         found = self.values(batch["points"], codes)
         wrong = self.clamped_error(found, batch["distances"])
-        data = self._harder(wrong, found, batch["distances"], step).mean()
-        rise = min(1.0, (step + 1) / max(1.0, self.config.penalty_rise * self.config.steps))
+        data = self._harder(wrong, found, batch["distances"]).mean()
+        rise = min(1.0, self.progress / self.config.penalty_rise) if self.config.penalty_rise else 1.0
         penalty = self.config.code_penalty * rise * codes.norm(dim=1).mean()
         return data + penalty, {
             "distance": float(wrong.detach().mean()),
@@ -221,10 +221,10 @@ class DeepSDF(Model[DeepSdfConfig]):
     def _is_hidden(self, name: str) -> bool:
         return 0 < int(name.split(".")[0]) < self.config.depth
 
-    def _harder(self, wrong: Tensor, found: Tensor, true: Tensor, step: int) -> Tensor:
+    def _harder(self, wrong: Tensor, found: Tensor, true: Tensor) -> Tensor:
         """The loss of the stage that the curriculum is in."""
         if not self.config.curriculum:
             return wrong
-        stage = sum(step >= share * self.config.steps for share in STAGES)
+        stage = sum(self.progress >= share for share in STAGES)
         signs = torch.sign(true) * torch.sign(true - found.detach())
         return F.relu(wrong - TOLERANCE[stage]) * (1 + HARDNESS[stage] * signs)

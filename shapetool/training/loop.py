@@ -163,6 +163,7 @@ def _step_seed(seed: int, step: int, rank: int) -> int:
 def _step(run: _Run, batch: Batch, shapes: Shapes) -> float:
     """The loss of one step, after the parameters moved; nothing moves where it is not finite."""
     model, step = run.model, run.state.step
+    model.progress = run.progress
     set_rate(run.optimizers, rate_factor(model.config, step, run.progress))
     total, run.parts = 0.0, {}
     for objective in run.objectives:

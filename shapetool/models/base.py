@@ -59,7 +59,8 @@ class ModelConfig:
     ``steps`` of ``shapes`` shapes with ``points`` query points each. ``lr`` falls by half a cosine to ``lr_end`` of
     itself (``cosine``), stays (``constant``), or halves every ``halve_every`` steps (``halve``), after ``warmup``
     steps in which it rises. ``clip``: largest norm of the gradient, 0 for none. ``ema``: how much of the averaged
-    weights each step keeps, 0 for no average. ``checkpoint_every`` steps the run is saved.
+    weights each step keeps, 0 for no average. ``checkpoint_every`` steps the run is saved. ``parts``: into how many
+    parts a step's shapes are divided, whose gradients are added up, for less memory.
     """
 
     steps: int = 1000
@@ -73,6 +74,7 @@ class ModelConfig:
     clip: float = 0.0
     ema: float = 0.0
     checkpoint_every: int = 500
+    parts: int = 1
 
     kinds: ClassVar[tuple[str, ...]] = ("sdf",)
     """The kinds of shards that the model learns from."""
@@ -103,7 +105,7 @@ class ModelConfig:
         Raises:
             ConfigError: one does not; the message names it.
         """
-        for name in ("steps", "shapes", "points", "lr", "halve_every", "checkpoint_every"):
+        for name in ("steps", "shapes", "points", "lr", "halve_every", "checkpoint_every", "parts"):
             self.require(name, getattr(self, name) > 0, "a number above 0")
         for name in ("lr_end", "warmup", "clip"):
             self.require(name, getattr(self, name) >= 0, "0 or more")

@@ -115,7 +115,7 @@ class DeepSDF(Model[DeepSdfConfig]):
         "reference": DeepSdfConfig(
             steps=100_000, shapes=64, points=16384, lr=5e-4, schedule="halve", halve_every=25_000, width=512, depth=8,
             skip=4, code_size=256, dropout=0.2, weight_norm=True, tanh=True, last_scale=1.0, one_sided=False,
-            code_std=1 / 16, code_bound=1.0, code_lr=1e-3, muon_lr=0.0, fit_steps=800, fit_points=8000,
+            code_std=1 / 16, code_bound=1.0, code_lr=1e-3, muon_lr=0.0, parts=16, fit_steps=800, fit_points=8000,
         ),
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,21 +170,34 @@ def _step(run: _Run, batch: Batch, shapes: Shapes) -> float:
         parameters = [parameter for group in objective.groups for parameter in group.parameters]
         for parameter in parameters:
             parameter.grad = None
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=run.terms.precision == "bf16"):
-            loss, parts = objective.loss(batch, step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = 0.0
+        for share, part in _divided(batch, model.config.parts):
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=run.terms.precision == "bf16"):
+                found, parts = objective.loss(part, step)
+            (found if share == 1 else share * found).backward()  # type: ignore[no-untyped-call]
+            loss += share * float(found.detach())
+            run.parts |= {name: share * value + run.parts.get(name, 0.0) * (share < 1) for name, value in parts.items()}
         run.ranks.average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, model.config.clip or math.inf)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+        if not (math.isfinite(loss) and torch.isfinite(norm)):
             raise DataError(_not_finite(run, objective, batch, shapes))
         for name, optimizer in run.optimizers.items():
             if name.startswith(f"{objective.name}/"):
                 optimizer.step()
-        total += float(loss.detach())
-        run.parts |= parts
+        total += loss
     if run.state.average:
         take_in(run.state.average, model, model.config.ema, step)
     return total
+
+
+def _divided(batch: Batch, parts: int) -> Iterator[tuple[float, Batch]]:
+    """Parts of a batch by shapes, each with its share of them: one after the other they need less memory."""
+    count = len(batch["index"])
+    if parts == 1:
+        yield 1.0, batch
+        return
+    for rows in torch.arange(count, device=batch["index"].device).chunk(parts):
+        yield len(rows) / count, {name: tensor[rows] for name, tensor in batch.items()}
 
 
 def _not_finite(run: _Run, objective: Objective, batch: Batch, shapes: Shapes) -> str:

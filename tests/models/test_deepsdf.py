@@ -125,13 +125,14 @@ def test_the_published_loss_stalls_where_all_is_beyond_the_clamp_and_the_default
 
 
 def test_the_penalty_is_on_the_norm_of_codes_and_rises():
-    config = SMALL.replace(code_penalty=0.1, penalty_rise=0.5, steps=100)
+    config = SMALL.replace(code_penalty=0.1, penalty_rise=0.5)
     model = made(config)
     batch = {"points": torch.rand(2, 9, 3), "distances": torch.rand(2, 9), "index": torch.tensor([2, 0])}
     loss = model.objectives()[0].loss
     norms = model.codes.weight[[2, 0]].norm(dim=1).mean().item()
-    for step, share in ((0, 0.02), (24, 0.5), (49, 1.0), (99, 1.0)):
-        value, parts = loss(batch, step)
+    for progress, share in ((0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (0.99, 1.0)):
+        model.progress = progress
+        value, parts = loss(batch, 0)
         assert value.item() == pytest.approx(parts["distance"] + 0.1 * share * norms, rel=1e-5)
         assert parts["code"] == pytest.approx(norms)
 
@@ -146,19 +147,20 @@ def test_codes_are_cut_at_the_bound_and_keep_their_heading():
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"),
+    ("progress", "expected"),
     [
         # errors .04 (too small outside), .04 (too large outside), .2 (wrong sign, of truth -.1)
-        (9, [0.015, 0.015, 0.175]),
-        (10, [0.03 * 1.1, 0.03 * 0.9, 0.19 * 1.1]),
-        (30, [0.0375 * 1.2, 0.0375 * 0.8, 0.1975 * 1.2]),
-        (50, [0.04 * 1.5, 0.04 * 0.5, 0.2 * 1.5]),
+        (0.09, [0.015, 0.015, 0.175]),
+        (0.1, [0.03 * 1.1, 0.03 * 0.9, 0.19 * 1.1]),
+        (0.3, [0.0375 * 1.2, 0.0375 * 0.8, 0.1975 * 1.2]),
+        (0.5, [0.04 * 1.5, 0.04 * 0.5, 0.2 * 1.5]),
     ],
 )
-def test_the_curriculum_forgives_less_and_minds_wrong_signs_more(step, expected):
-    model = made(SMALL.replace(curriculum=True, steps=100))
+def test_the_curriculum_forgives_less_and_minds_wrong_signs_more(progress, expected):
+    model = made(SMALL.replace(curriculum=True))
+    model.progress = progress
     true, found = torch.tensor([[0.05, 0.05, -0.1]]), torch.tensor([[0.01, 0.09, 0.1]])
-    harder = model._harder(model.clamped_error(found, true), found, true, step)
+    harder = model._harder(model.clamped_error(found, true), found, true)
     assert harder[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 

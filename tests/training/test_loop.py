@@ -356,3 +356,20 @@ def test_progress_goes_by_what_is_nearer_to_its_end():
     assert loop._Run.progress.fget(run) == 0.8
     run.terms.budget = None
     assert loop._Run.progress.fget(run) == 0.5
+
+
+def test_a_step_in_parts_is_the_step_as_a_whole(shapes, tmp_path):
+    found = {}
+    for parts in (1, 2, 3):
+        model = started(CONFIG.replace(parts=parts, steps=3), shapes)
+        fit(model, shapes, tmp_path / str(parts), Terms(log_every=1))
+        found[parts] = model.state_dict(), read_log(tmp_path / str(parts) / "log.jsonl")
+    weights, log = found[1]
+    for parts in (2, 3):
+        for entry, other in zip(log, found[parts][1], strict=True):
+            assert {n: entry[n] for n in ("loss", "distance", "code")} == pytest.approx(
+                {n: other[n] for n in ("loss", "distance", "code")}, rel=1e-4
+            )
+        for name, value in weights.items():
+            # The sums have another order, and Adam divides small gradients by their own size.
+            torch.testing.assert_close(found[parts][0][name], value, rtol=1e-3, atol=1e-4)

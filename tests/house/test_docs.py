@@ -107,7 +107,7 @@ def test_the_page_on_frames_has_every_frame():
 
 def test_the_page_on_the_command_line_has_every_command_and_option():
     commands = typer.main.get_command(app).commands
-    page = (REPOSITORY / "docs" / "command-line.md").read_text()
+    page = "".join((REPOSITORY / "docs" / name).read_text() for name in ("command-line.md", "training.md"))
     names = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
     assert [name for name in sorted(names) if name.startswith("-") and not re.search(rf"`{name}[ `]", page)] == []
     assert [name for name in commands if f"shapetool {name} " not in page or f"`{name}`" not in page] == []

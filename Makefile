@@ -74,6 +74,7 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/points.py --runs $(RUNS) | tee bench-results/points.jsonl
 	$(BIN)/python benchmarks/eval.py --runs $(RUNS) --json bench-results/eval.json
 	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
+	$(BIN)/python benchmarks/loader.py --runs $(RUNS) --json bench-results/loader.json
 	$(BIN)/python benchmarks/repair.py $(DATA)/dirty $(DATA)/chairs $(DATA)/tables --json bench-results/repair.jsonl
 	$(BIN)/python benchmarks/repair.py $(DATA)/classic --force --json bench-results/repair-closed.jsonl
 	$(BIN)/python benchmarks/from_views.py $(DATA)/classic --json bench-results/from_views.json

@@ -16,7 +16,7 @@ def validation_loss(model: Model[Any], objective: Objective, val: Shapes, seed: 
     """The mean loss on shapes that are not trained on, each asked the same questions whenever it is asked.
 
     An auto-decoder has no codes of them: they are fitted first, and the loss is the mean error of their distances. The
-    loss of other models is that of the last step, so that it is the same one along the whole run.
+    loss of other models is that of the end of the run, so that it is the same one along the whole run.
     """
     total, count = 0.0, 0
     for batch in validation_batches(val, model.config, seed, len(model.facts.shape_ids)):
@@ -31,8 +31,11 @@ def validation_loss(model: Model[Any], objective: Objective, val: Shapes, seed: 
 
 
 def _plain(objective: Objective, batch: Batch, model: Model[Any]) -> float:
+    progress, model.progress = model.progress, 1.0
     with torch.no_grad():
-        return float(objective.loss(batch, model.config.steps)[0])
+        loss = float(objective.loss(batch, model.config.steps)[0])
+    model.progress = progress
+    return loss
 
 
 def _fitted(model: Any, batch: Batch) -> float:

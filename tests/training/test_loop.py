@@ -226,6 +226,22 @@ def test_validation_of_an_auto_decoder_fits_codes_to_the_shapes_it_is_given(shap
     assert validation_loss(model, model.objectives()[0], val, 0) > 10 * loss
 
 
+def test_validation_of_other_models_is_by_the_loss_of_the_end_of_a_run(shapes):
+    from shapetool.training.validation import validation_loss
+
+    asked = []
+    model = Pair(OneNumber(steps=30, shapes=4), Facts(("a",) * 9, "sdf", 1.0, {}, {}))
+    model.progress = 0.25
+
+    def loss(batch, step):
+        asked.append((batch["index"].tolist(), step, model.progress, torch.is_grad_enabled()))
+        return torch.tensor(float(len(batch["index"]))), {}
+
+    assert validation_loss(model, Objective("one", [], loss), shapes, 0) == (4 * 4 + 2 * 2) / 6
+    assert asked == [([9, 10, 11, 12], 30, 1.0, False), ([13, 14], 30, 1.0, False)]
+    assert model.progress == 0.25
+
+
 def test_optimizers_of_another_configuration_are_refused(shapes, tmp_path):
     fit(started(CONFIG, shapes), shapes, tmp_path, Terms(stop=Steps(3)))
     with pytest.raises(CheckpointError, match="last"):

@@ -25,7 +25,7 @@ KERNEL = 4
 STORED = "stored"
 NORMS = ("instance", "batch")
 OUTPUTS = ("logit", "sigmoid", "clip")
-STUCK_AFTER = 0.1  # of the steps, and never before
+STUCK_AFTER = 0.1  # of the run, and never before
 STUCK_LEAST = 100  # steps
 STUCK = 0.98  # of the variance of the labels
 ENDLESS = 10**9  # steps of a run whose end is a time
@@ -249,7 +249,8 @@ class ImNet(Model[ImnetConfig]):
         squares = F.mse_loss(shares, inside)
         loss = F.binary_cross_entropy_with_logits(raw, inside) if self.config.output == "logit" else squares
         parts = {"stage": float(self.config.stages[self.config.stage(step)])}
-        if max(STUCK_LEAST, STUCK_AFTER * self.config.steps) <= step < self.config.steps:
+        behind = max(self.progress, step / self.config.steps)
+        if STUCK_LEAST <= step < self.config.steps and behind >= STUCK_AFTER:
             parts["stuck"] = self._stuck(float(squares.detach()), float(inside.mean()), step)
         return loss, parts
 

@@ -335,6 +335,11 @@ def test_predicting_nothing_is_noticed_and_said_once():
     assert "--set output=logit" in str(warning.message)
     empty = batch | {"inside": torch.zeros_like(batch["inside"])}
     assert model._loss(empty, 1000)[1]["stuck"] == 0.0  # where all are outside, nothing inside is right
+    timed = model_of(config.replace(steps=10**9))
+    timed._warned = True
+    assert timed._loss(batch, 500)[1].get("stuck") is None
+    timed.progress = 0.1  # of a run that ends by time
+    assert timed._loss(batch, 500)[1]["stuck"] == 1.0
     assert model_of(config.replace(steps=500))._loss(batch, 99)[1].get("stuck") is None  # too early to tell
 
 

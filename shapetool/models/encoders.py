@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from shapetool.models.layers import ResidualBlock
 
+NORMS_2D = ("group", "batch")
 LARGEST_GROWTH = 16
 """How many times the channels of the first layer a voxel encoder has at most."""
 LARGE_PICTURE = 96
@@ -32,6 +33,7 @@ class PointEncoder(nn.Module):
         """The code of each cloud."""
         features = self.blocks[0](self.lift(points))
         for block in self.blocks[1:]:
+            assert isinstance(block, ResidualBlock)
             features = block.with_shared(features, features.amax(dim=1, keepdim=True))
         return self.code(features.amax(dim=1).relu())
 

@@ -1,11 +1,14 @@
-"""Blocks of which occupancy networks are made: layers with a shortcut, alone or steered by a code."""
+"""What occupancy networks are made of: layers with a shortcut, alone or steered by a code, and their decoder."""
+
+import math
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 from jaxtyping import Float
 from torch import Tensor, nn
 
-NORMS = ("film", "cbn")
+NORMS = ("film", "cbn", "none")
+"""How a decoder takes a code in; `none` adds it at the beginning."""
 
 
 class ResidualBlock(nn.Module):
@@ -86,3 +89,57 @@ class CodedBlock(nn.Module):
         """The features plus what the layers add to them."""
         change = self.first(self.first_norm(features, codes).relu())
         return features + self.second(self.second_norm(change, codes).relu())
+
+
+class Waves(nn.Module):
+    """Points, and beside them sines and cosines of their coordinates in octaves; half the lowest fits into the cube.
+
+    Source: Mildenhall et al., "NeRF", ECCV 2020 (positional encoding).
+    """
+
+    factors: Tensor
+
+    def __init__(self, octaves: int, extent: float) -> None:
+        super().__init__()
+        self.size = 3 + 6 * octaves
+        self.register_buffer("factors", math.pi / (2 * extent) * 2.0 ** torch.arange(octaves), persistent=False)
+
+    def forward(self, points: Float[Tensor, "B P 3"]) -> Float[Tensor, "B P W"]:
+        """What a network sees of the points."""
+        if self.size == 3:
+            return points
+        angles = (points[..., None] * self.factors).flatten(2)
+        return torch.cat([points, angles.sin(), angles.cos()], dim=2)
+
+
+class CodedDecoder(nn.Module):
+    """Points and the codes of their shapes to one number each: (B, P, 3), (B, C) -> (B, P).
+
+    Source: Mescheder et al., "Occupancy Networks", CVPR 2019, and its code: with ``cbn`` DecoderCBatchNorm, with
+    ``none`` Decoder, whose blocks have no say of the code. `waves` beside the points are not of it.
+    """
+
+    def __init__(self, waves: Waves, width: int, blocks: int, code_size: int, norm: str) -> None:
+        super().__init__()
+        self.waves, self.added = waves, norm == "none"
+        self.lift = nn.Linear(waves.size, width)
+        if self.added:
+            self.shift = nn.Linear(code_size, width)
+            self.blocks = nn.ModuleList(ResidualBlock(width, width) for _ in range(blocks))
+        else:
+            self.blocks = nn.ModuleList(CodedBlock(width, code_size, norm) for _ in range(blocks))
+            self.last_norm = CodedNorm(width, code_size, norm)
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, points: Float[Tensor, "B P 3"], codes: Float[Tensor, "B C"]) -> Float[Tensor, "B P"]:
+        """The number of each point, a logit for an occupancy network."""
+        features = self.lift(self.waves(points))
+        if self.added:
+            features = features + self.shift(codes)[:, None]
+            for block in self.blocks:
+                features = block(features)
+        else:
+            for block in self.blocks:
+                features = block(features, codes)
+            features = self.last_norm(features, codes)
+        return self.last(features.relu()).squeeze(-1)

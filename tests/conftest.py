@@ -71,6 +71,12 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of training draw no curves, which would take longer than all else that a tiny run does."""
+    monkeypatch.setattr("shapetool.pipelines.train_pictures.draw_curves", lambda entries, title: b"curves")
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte; skips where this user may not mount one."""
     place = tmp_path / "disk"

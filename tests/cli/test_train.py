@@ -23,6 +23,8 @@ from shapetool.training.runs import read_recipe
 from tests.rights import heed_permissions
 from tests.trained import TINY, content, words
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 LOUD = {"ema": 0.9, "dropout": 0.3}
 KILLED = """
 import os, signal, sys
@@ -55,7 +57,7 @@ def signalled(monkeypatch) -> Callable[..., None]:
     return at
 
 
-@pytest.mark.parametrize("settings", [{}, LOUD], ids=["plain", "ema dropout"])
+@pytest.mark.parametrize("settings", [{}, pytest.param(LOUD, marks=pytest.mark.slow)], ids=["plain", "ema dropout"])
 def test_a_kill_after_ten_steps_and_the_same_command_again_are_the_bits_of_twenty(sampled, tmp_path, settings):
     asked = words(sampled, tmp_path / "killed", "-q", "-j", "0", **settings)
     done = subprocess.run([sys.executable, "-c", KILLED, *asked], capture_output=True, text=True, check=False)

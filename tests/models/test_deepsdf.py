@@ -58,7 +58,7 @@ def test_the_reference_has_the_numbers_of_the_author_s_code():
     assert (REFERENCE.dropout, REFERENCE.clamp, REFERENCE.code_penalty, REFERENCE.code_bound) == (0.2, 0.1, 1e-4, 1.0)
     assert (REFERENCE.lr, REFERENCE.code_lr, REFERENCE.shapes, REFERENCE.points) == (5e-4, 1e-3, 64, 16384)
     assert (REFERENCE.tanh, REFERENCE.one_sided, REFERENCE.muon_lr) == (True, False, 0.0)
-    codes = made(REFERENCE, count=50).codes.weight
+    codes = made(REFERENCE, count=50).codes.weight.detach()
     assert float(codes.norm(dim=1).mean()) == pytest.approx(REFERENCE.code_std * 4, rel=0.1)
 
 

@@ -119,6 +119,49 @@ def test_a_rate_that_is_too_high_stops_the_run_and_keeps_a_finite_checkpoint(sha
     assert all(torch.isfinite(tensor).all() for tensor in load(tmp_path / "last", {}).weights.values())
 
 
+class Pair(Model[ModelConfig]):
+    """Two objectives that pull one number each, as the two of a GAN do."""
+
+    def __init__(self, config, facts):
+        super().__init__(config, facts)
+        self.first = torch.nn.Parameter(torch.tensor([1.0]))
+        self.second = torch.nn.Parameter(torch.tensor([1.0]))
+
+    def objectives(self):
+        return [
+            Objective("one", [Group([self.first], 0.1)], lambda batch, step: (self.loss(), {"one": 1.0})),
+            Objective("two", [Group([self.second], 0.2)], lambda batch, step: (-self.loss(), {"two": 2.0})),
+        ]
+
+    def loss(self):
+        return (self.first * self.second).sum()
+
+
+class OneNumber(ModelConfig):
+    """Draws nothing."""
+
+    def draw(self, shape, rng, step):
+        return {}
+
+
+class Root(Pair):
+    """A loss that is finite where its gradient is not."""
+
+    def objectives(self):
+        return [Objective("root", [Group([self.first], 0.1)], lambda batch, step: (self.first.abs().sqrt().sum(), {}))]
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing(shapes, tmp_path):
+    root = Root(OneNumber(steps=3, shapes=2), Facts((), "sdf", 1.0, {}, {}))
+    torch.nn.init.zeros_(root.first)
+    with pytest.raises(
+        DataError, match=r"step 0: expected a finite loss, found none for the gradient of a batch with \['"
+    ):
+        fit(root, shapes, tmp_path, Terms())
+    assert root.first.item() == 0
+    assert not (tmp_path / "last").exists()
+
+
 def test_weights_that_are_not_finite_are_not_kept(shapes, tmp_path):
     model = started(CONFIG.replace(checkpoint_every=1), shapes)
 
@@ -158,9 +201,12 @@ def test_a_budget_ends_in_time_and_its_schedule_reaches_the_end(shapes, tmp_path
 def test_a_budget_counts_all_starts_together(shapes, tmp_path):
     config = CONFIG.replace(steps=10**9, checkpoint_every=10**9)
     first = fit(started(config, shapes), shapes, tmp_path, Terms(budget=0.6, stop=Steps(5)))
-    second = fit(started(config, shapes), shapes, tmp_path, Terms(budget=0.6))
+    place = tmp_path / "last/state.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"seconds": 0.5}))
+    second = fit(started(config, shapes), shapes, tmp_path, Terms(budget=0.6, log_every=1))
     assert second.step > first.step
     assert 0.6 <= second.seconds < 2.0
+    assert all(entry["seconds"] >= 0.5 for entry in read_log(tmp_path / "log.jsonl") if entry["step"] > first.step)
 
 
 def test_pictures_are_due_at_their_shares_of_the_run_once_each(shapes, tmp_path):
@@ -246,31 +292,6 @@ def test_optimizers_of_another_configuration_are_refused(shapes, tmp_path):
     fit(started(CONFIG, shapes), shapes, tmp_path, Terms(stop=Steps(3)))
     with pytest.raises(CheckpointError, match="last"):
         fit(started(CONFIG.replace(width=17), shapes), shapes, tmp_path, Terms())
-
-
-class Pair(Model[ModelConfig]):
-    """Two objectives that pull one number each, as the two of a GAN do."""
-
-    def __init__(self, config, facts):
-        super().__init__(config, facts)
-        self.first = torch.nn.Parameter(torch.tensor([1.0]))
-        self.second = torch.nn.Parameter(torch.tensor([1.0]))
-
-    def objectives(self):
-        return [
-            Objective("one", [Group([self.first], 0.1)], lambda batch, step: (self.loss(), {"one": 1.0})),
-            Objective("two", [Group([self.second], 0.2)], lambda batch, step: (-self.loss(), {"two": 2.0})),
-        ]
-
-    def loss(self):
-        return (self.first * self.second).sum()
-
-
-class OneNumber(ModelConfig):
-    """Draws nothing."""
-
-    def draw(self, shape, rng, step):
-        return {}
 
 
 def test_each_objective_moves_its_own_parameters_only(shapes, tmp_path):

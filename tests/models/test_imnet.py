@@ -76,13 +76,15 @@ def trained(model: ImNet, shapes: list[Columns], steps: int) -> dict[str, float]
 def test_the_model_is_in_the_table_and_every_configuration_makes_a_field():
     assert model_class("imnet") is ImNet
     assert set(ImNet.configs) == {"default", "reference", "reference-v1"}
-    for config in ImNet.configs.values():
+    for name, config in ImNet.configs.items():
         model = model_of(config)
         assert isinstance(model, FieldModel)
         groups = model.objectives()[0].groups
         moved = [id(parameter) for group in groups for parameter in group.parameters]
         assert sorted(moved) == sorted(id(parameter) for parameter in model.parameters())  # each once
-        assert all(matrix.ndim == 2 for group in groups if group.optimizer == "muon" for matrix in group.parameters)
+        muon = [id(matrix) for group in groups if group.optimizer == "muon" for matrix in group.parameters]
+        hidden = model.decoder.layers[1:-1] if name == "default" else []
+        assert muon == [id(layer.weight) for layer in hidden]
         assert config.replace(**config.to_dict()) == config
 
 
@@ -108,16 +110,17 @@ def test_the_published_networks_have_as_many_numbers_as_published():
 @pytest.mark.parametrize("name", ["reference", "reference-v1"])
 def test_the_decoder_is_the_authors_layer_by_layer(name):
     config = ImNet.configs[name].replace(widths=[32, 16, 16, 8], code_size=5)
-    model = model_of(config, facts=Facts(("a",), "occupancy", config.cube, {"box_size": 2 * config.cube}, {}))
+    half = 4 * config.cube  # of the data; the decoder sees a quarter of that
+    model = model_of(config, facts=Facts(("a",), "occupancy", half, {"box_size": 2 * half}, {}))
     for layer in model.decoder.layers:
         torch.nn.init.normal_(layer.weight, std=0.3)
         torch.nn.init.normal_(layer.bias, std=0.3)
-    points, codes = torch.rand(2, 50, 3) - 0.5, torch.rand(2, 5)
+    seen, codes = torch.rand(2, 50, 3) - 0.5, torch.rand(2, 5)
     with torch.no_grad():  # some numbers below 0, between, and above 1
-        raw = model.decoder(points, codes)
+        raw = model.decoder(seen, codes)
         model.decoder.layers[-1].weight.div_(raw.std())
         model.decoder.layers[-1].bias.sub_(raw.mean()).div_(raw.std()).add_(0.5)
-    given = torch.cat([points, codes[:, None].expand(2, 50, 5)], dim=2)
+    given = torch.cat([seen, codes[:, None].expand(2, 50, 5)], dim=2)
     hidden = given
     for number, layer in enumerate(model.decoder.layers[:-1]):
         if name == "reference-v1" and number > 0:
@@ -128,7 +131,7 @@ def test_the_decoder_is_the_authors_layer_by_layer(name):
     expected = -raw
     if name == "reference":
         expected = 0.5 - torch.maximum(torch.minimum(raw, 0.01 * raw + 0.99), 0.01 * raw)
-    torch.testing.assert_close(model.values(points, codes), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.values(4 * seen, codes), expected, rtol=1e-4, atol=1e-5)
     assert raw.min() < 0
     assert raw.max() > 1
 

@@ -19,7 +19,7 @@ LEVEL = {
     "render": 4,
     "data": 4,
     "metrics": 5,
-    "losses": 5,
+    "losses": 4,  # below models, which have them
     "models": 5,
     "training": 6,
     "extraction": 6,

@@ -4,11 +4,10 @@
     python benchmarks/extract.py --memory 512 1024
 
 Seconds, of the clock and of all cores together, are medians over the runs, in which the contestants follow one another
-on one field. The loop asks the field at
-every node in the same batches, keeps the values as float32, and hands them to `skimage.measure.marching_cubes`. `share`
-is the part of the nodes that the search asked for, `moved` what moving vertices onto zero came to on top, both in
-hundredths of all nodes; `off` the largest |value| at a vertex in cells. `--memory` measures one extraction of a ball
-that fills the box in a process of its own: seconds and the peak of its memory.
+on one field. The loop asks the field at every node in the same batches, keeps the values as float32, and hands them to
+`skimage.measure.marching_cubes`. `share` is the part of the nodes that the search asked for, `moved` what moving
+vertices onto zero came to on top, both in hundredths of all nodes; `off` the largest |value| at a vertex in cells.
+`--memory` measures one extraction of a ball that fills the box in a process of its own: seconds and its peak.
 """
 
 import argparse

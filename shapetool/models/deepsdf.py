@@ -23,18 +23,24 @@ STAGES = (0.1, 0.3, 0.5)  # shares of the run at which a stage ends: epochs 200,
 class DeepSdfConfig(ModelConfig):
     """The numbers of DeepSDF; lengths are in the unit frame.
 
-    ``width`` and ``depth`` of the hidden layers; code and point come in once more before layer ``skip`` (0: never).
+    ``width`` and ``depth`` of the hidden layers; code and point come in once more before layer ``skip`` (0: never),
+    for which the layer before is ``narrow`` by as much, as published, or else beside all of it.
     ``clamp``: distances beyond it count as it. ``one_sided``: where the truth is beyond the clamp, only a prediction
     below it is wrong, so no start can be without a gradient; else both are cut, as published. ``code_penalty``: of the
-    norm of a code, rising over ``penalty_rise`` of the run. ``code_bound``: largest norm of a code, 0 for none.
-    ``muon_lr``: the rate of Muon on hidden matrices, 0 for Adam everywhere. ``curriculum``: small errors count only
-    later, and wrong signs then count more. ``fit_*``: how the code of an unseen shape is found.
+    norm of a code, rising over ``penalty_rise`` of the run. ``code_std``: about the norm of a fresh code.
+    ``code_bound``: largest norm of a code, 0 for none. ``muon_lr``: the rate of Muon on hidden matrices, 0 for Adam
+    everywhere. ``curriculum``: small errors count only later, and wrong signs then count more. ``fit_*``: how the code
+    of an unseen shape is found.
     """
 
+    steps: int = 1500
+    shapes: int = 8
+    points: int = 512
     width: int = 128
     depth: int = 6
     skip: int = 3
-    code_size: int = 16
+    narrow: bool = False
+    code_size: int = 128
     dropout: float = 0.0
     weight_norm: bool = False
     tanh: bool = False
@@ -43,9 +49,9 @@ class DeepSdfConfig(ModelConfig):
     one_sided: bool = True
     code_penalty: float = 1e-4
     penalty_rise: float = 0.05
-    code_std: float = 0.1
+    code_std: float = 0.4
     code_bound: float = 0.0
-    code_lr: float = 1e-2
+    code_lr: float = 1e-3
     muon_lr: float = 1e-2
     curriculum: bool = False
     fit_steps: int = 300
@@ -73,7 +79,11 @@ class DeepSdfConfig(ModelConfig):
             self.require(name, getattr(self, name) >= 0, "0 or more")
         self.require("skip", 0 <= self.skip < self.depth, "a hidden layer after the first, or 0 for none")
         size = self.code_size + 3
-        self.require("width", not self.skip or self.width > size, f"above {size}, as code and point come in beside it")
+        self.require(
+            "width",
+            not (self.skip and self.narrow) or self.width > size,
+            f"above {size}, as code and point come in beside it",
+        )
         self.require("dropout", 0 <= self.dropout < 1, "a share from 0 to below 1")
 
     def draw(self, shape: Shape, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
@@ -114,8 +124,9 @@ class DeepSDF(Model[DeepSdfConfig]):
         "curriculum": DeepSdfConfig(curriculum=True),
         "reference": DeepSdfConfig(
             steps=100_000, shapes=64, points=16384, lr=5e-4, schedule="halve", halve_every=25_000, width=512, depth=8,
-            skip=4, code_size=256, dropout=0.2, weight_norm=True, tanh=True, last_scale=1.0, one_sided=False,
-            code_std=1 / 16, code_bound=1.0, code_lr=1e-3, muon_lr=0.0, parts=16, fit_steps=800, fit_points=8000,
+            skip=4, narrow=True, code_size=256, dropout=0.2, weight_norm=True, tanh=True, last_scale=1.0,
+            one_sided=False, code_std=1.0, code_bound=1.0, code_lr=1e-3, muon_lr=0.0, parts=16, fit_steps=800,
+            fit_points=8000,
         ),
     }  # fmt: skip
 
@@ -126,13 +137,15 @@ class DeepSDF(Model[DeepSdfConfig]):
         super().__init__(config, facts)
         self.extent = facts.half
         self.codes = nn.Embedding(len(facts.shape_ids), config.code_size)
-        nn.init.normal_(self.codes.weight, std=config.code_std / math.sqrt(config.code_size / 16))
+        nn.init.normal_(self.codes.weight, std=config.code_std / math.sqrt(config.code_size))
         sizes = [config.code_size + 3] + [config.width] * config.depth + [1]
         layers: list[nn.Linear] = []
         for number in range(config.depth + 1):
             given = sizes[number] if number == 0 else config.width
             wanted = sizes[number + 1]
-            if config.skip and number + 1 == config.skip:
+            if config.skip == number and number and not config.narrow:
+                given += config.code_size + 3
+            if config.skip and config.narrow and number + 1 == config.skip:
                 wanted -= config.code_size + 3
             layers.append(nn.Linear(given, wanted))
         for layer in layers[:-1]:

@@ -40,7 +40,7 @@ class DeepSdfConfig(ModelConfig):
     depth: int = 6
     skip: int = 3
     narrow: bool = False
-    code_size: int = 128
+    code_size: int = 256
     dropout: float = 0.0
     weight_norm: bool = False
     tanh: bool = False

@@ -115,7 +115,7 @@ def extract(
 
         pictures(extracted, wanted, contact_sheet, render)
         if against is not None:
-            code = max(code, _scored(out, against, scores, json=json, quiet=quiet))
+            code = code or _scored(extracted, against, scores, json=json, quiet=quiet)
     return code
 
 
@@ -128,13 +128,17 @@ def _extracted(wanted: "Extracting", out: Path, how: dict[str, Any], progress: P
     return _sampling.ended(extracted.summary, progress), extracted
 
 
-def _scored(out: Path, against: Path, scores: Path | None, *, json: bool, quiet: bool) -> int:
+def _scored(extracted: "Extracted", against: Path, scores: Path | None, *, json: bool, quiet: bool) -> int:
+    """The exit code of the scores: 3 where a mesh that was made has none; other truths are no fault."""
     from shapetool.cli.evaluate import show
     from shapetool.pipelines.evaluate import evaluate
+    from shapetool.runner.report import read_report
 
-    found = evaluate(out, against, out=scores)
+    found = evaluate(extracted.summary.out, against, out=scores)
     show(found, 0, json=json, quiet=quiet)
-    return found.exit_code
+    made = {line["id"] for line in read_report(extracted.summary.report)}
+    unscored = any(row["status"] != "ok" for row in found.rows if row["shape_id"] in made)
+    return found.run.exit_code or (3 if unscored else 0)
 
 
 def _check_scores(against: Path | None, scores: Path | None) -> None:

@@ -24,8 +24,8 @@ def lattice_points(
 ) -> tuple[Float[np.ndarray, "P 3"], Bool[np.ndarray, " P"]]:
     """Points in the lattice's box, whose edges go from -1/2 to 1/2, and around it, with whether they are inside.
 
-    `across` cells along an edge: a divisor of the lattice's, and a multiple of 16. ``v1`` gives centres of cells, ``v2``
-    the centre of a random voxel that is as the cell, `count` of the set that the author's code would make: n^3 cells
+    `across` cells along an edge: a divisor of the lattice's, and a multiple of 16. ``v1`` gives centres of cells,
+    ``v2`` that of a random voxel that is as the cell, `count` of the set that the author's code would make: n^3 cells
     for 16, else 8 n^2 (``v1``) or 4 n^2 (``v2``), within 3 cells of the boundary (1) first. ``mixed`` gives voxels as
     ``v2`` does, half of them of cells that have a side in common with one of the other kind, half of any cells.
 

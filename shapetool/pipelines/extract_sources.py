@@ -112,7 +112,7 @@ def _completed(wanted: Extracting, opened: OpenedRun) -> Iterator[Wanted]:
     """Shapes of which a part of the surface is known: each cloud is one, in the unit frame of the run."""
     assert wanted.complete is not None
     model: Any = opened.model
-    if not getattr(model, "auto_decoder", False) and not hasattr(model, "codes_of_points"):
+    if not model.auto_decoder and not _encodes_clouds(model):
         raise ConfigError(
             f"--complete: {opened.recipe.model} finds no code of a part of a surface. Use deepsdf, or onet on points."
         )
@@ -128,6 +128,11 @@ def _completed(wanted: Extracting, opened: OpenedRun) -> Iterator[Wanted]:
     for path in files:
         name = path.relative_to(root).with_suffix("").as_posix()
         yield Wanted(name, _completing_code(model, path, wanted), None, path.name)
+
+
+def _encodes_clouds(model: Any) -> bool:
+    """Whether a model makes its codes of points on a surface."""
+    return getattr(model.config, "input", "") == "points"
 
 
 def _completing_code(model: Any, path: Path, wanted: Extracting) -> Tensor:
@@ -147,7 +152,8 @@ def _completing_code(model: Any, path: Path, wanted: Extracting) -> Tensor:
     cloud = torch.from_numpy(points.astype(np.float32))
     if not model.auto_decoder:
         with torch.no_grad():
-            return model.codes_of_points(cloud[None].to(model.device))[0]
+            code: Tensor = model.codes_of({"cloud": cloud[None].to(model.device)})[0]
+            return code
     if normals is None:
         raise DataError(
             f"{path}: expected a normal for each point, found none. Points alone do not say where inside is."

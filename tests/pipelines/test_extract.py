@@ -5,14 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from shapetool.cli.app import main
 from shapetool.data.clouds import encode_cloud
 from shapetool.errors import ConfigError, DataError
 from shapetool.geometry.mesh import load_mesh
 from shapetool.geometry.topology import analyse
+from shapetool.models import model_class
+from shapetool.models.base import Facts
 from shapetool.pipelines.extract import Extracting, check_truths, run
+from shapetool.pipelines.extract_sources import wanted_shapes
 from shapetool.runner.report import read_report
+from shapetool.training.checkpoint import State, save
+from shapetool.training.runs import RunRecipe, built, open_run, write_recipe
 from tests.octahedra import octahedron_text, write_run
 
 UNIT = {"frame": "unit", "resolution": 33}
@@ -126,6 +132,21 @@ def test_a_whole_shape_is_found_by_a_part_of_its_surface(three, tmp_path):
     words = ["extract", str(three), str(tmp_path / "out"), "--complete", str(tmp_path / "part.ply"), "-q"]
     assert main([*words, "--camera", "0,0,3", "--resolution", "33"]) == 0
     assert radius(volumes(tmp_path / "out")["part"]) == pytest.approx(0.62, abs=0.02)
+
+
+def test_an_encoder_of_clouds_takes_a_part_without_normals(tmp_path):
+    config = model_class("onet").configs["default"].replace(width=8, encoder_width=8, code_size=4)
+    facts = Facts(("a",), "occupancy", 0.55, {}, {"points": (100, 3), "surface_points": (100, 3)})
+    made = RunRecipe("onet", config, facts, (str(tmp_path / "gone.h5"),))
+    model = built(made).eval()
+    write_recipe(tmp_path, made)
+    save(tmp_path / "best", State(step=1, weights=model.state_dict()), {"model": "OccupancyNetwork"})
+    points, _ = half_cloud(0.4, 300)
+    (tmp_path / "part.ply").write_bytes(encode_cloud(points, None))
+    (wanted,) = wanted_shapes(Extracting(tmp_path, complete=tmp_path / "part.ply"), open_run(tmp_path))
+    with torch.no_grad():
+        expected = model.codes_of({"cloud": torch.from_numpy(points.astype(np.float32))[None]})[0]
+    torch.testing.assert_close(wanted.code, expected)
 
 
 @pytest.mark.parametrize(

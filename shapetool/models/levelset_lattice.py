@@ -77,6 +77,8 @@ class LevelSetConfig(ModelConfig):
         self.choose("loss", LOSSES)
         for name in ("code_size", "channels", "width"):
             self.require(name, getattr(self, name) > 0, "a number above 0")
+        if self.input == "image":  # with 4, the convolutions of torch 2.13 write beyond their memory on CPUs with AVX2
+            self.require("channels", self.channels % 8 == 0, "a multiple of 8")
         self.require("power", self.power >= 1, "1 or more")
         for name in ("normal", "distance", "area", "volume"):
             self.require(name, getattr(self, name) >= 0, "0 or more")

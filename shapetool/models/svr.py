@@ -50,8 +50,10 @@ class SvrConfig(ModelConfig):
             ConfigError: one does not.
         """
         super().check()
-        for name in ("views", "channels", "code_size"):
+        for name in ("views", "code_size"):
             self.require(name, getattr(self, name) > 0, "a number above 0")
+        # With 4 channels, the convolutions of torch 2.13 write beyond their memory on CPUs with AVX2.
+        self.require("channels", self.channels > 0 and self.channels % 8 == 0, "a multiple of 8")
         for name in ("held_out", "shift"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
 

@@ -154,7 +154,7 @@ def test_a_larger_cube_is_the_same_field_made_larger():
 
 @pytest.mark.parametrize("given", ["voxels", "image"])
 def test_shapes_of_a_batch_do_not_know_each_other_and_training_agrees_with_use(given):
-    config = TINY.replace(input=given)
+    config = TINY.replace(input=given, channels=8)
     model = made(config)
     batch = batch_of(config, [Ball(0.2, 0), Ball(0.3, 1), Ball(0.4, 2)])
     together = model.codes_of(batch)
@@ -186,10 +186,10 @@ def test_what_is_drawn_has_the_sizes_and_types_of_every_step():
         "surface_normals": ((64, 3), "float32"),
         "distances": ((CELLS + 2, CELLS + 2, CELLS + 2), "float32"),
     }
-    image = TINY.replace(input="image").draw(Ball(), np.random.default_rng(0), 0)
+    image = TINY.replace(input="image", channels=8).draw(Ball(), np.random.default_rng(0), 0)
     assert set(image) == {"image", "surface_points", "surface_normals", "distances"}
     assert image["image"].shape == (3, 16, 16)
-    entropy = TINY.replace(input="image", loss="cross-entropy").draw(Ball(), np.random.default_rng(0), 0)
+    entropy = TINY.replace(input="image", channels=8, loss="cross-entropy").draw(Ball(), np.random.default_rng(0), 0)
     assert set(entropy) == {"image", "solid"}
 
 
@@ -256,11 +256,13 @@ def test_a_lattice_that_cannot_be_halved_three_times_is_refused():
 def test_settings_that_make_no_sense_are_refused(setting):
     with pytest.raises(ConfigError, match=next(iter(setting))):
         TINY.replace(**setting)
+    with pytest.raises(ConfigError, match="multiple of 8"):
+        TINY.replace(input="image", channels=12)
 
 
 def test_columns_are_those_that_are_read():
     assert TINY.columns == ("solid", "low", "high", "surface_points", "surface_normals")
-    assert TINY.replace(loss="cross-entropy", input="image").columns == ("solid", "low", "high", "images")
+    assert TINY.replace(loss="cross-entropy", input="image", channels=8).columns == ("solid", "low", "high", "images")
 
 
 def test_balls_are_learned_far_better_than_the_sphere_that_all_begin_as():

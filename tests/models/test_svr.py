@@ -13,12 +13,12 @@ from shapetool.training.batches import stacked
 from shapetool.training.optimizers import optimizers_of, rate_factor, set_rate
 
 PIXELS, VIEWS = 16, 6
-TINY = SvrConfig(shapes=3, channels=4, code_size=8, views=2, held_out=2, shift=1, target="somewhere")
+TINY = SvrConfig(shapes=3, channels=8, code_size=8, views=2, held_out=2, shift=1, target="somewhere")
 RECIPE = {"normalize": "sphere", "frame_size": 0.9}
 
 
 class Balls(Model[ModelConfig]):
-    """A trained model of balls: their radius is the first number of a code, a share of the second is added to every value."""
+    """A trained model of balls: the radius is the first number of a code; a share of the second is added to all."""
 
     extent, lipschitz, auto_decoder = 0.7, 1.0, True
 
@@ -129,7 +129,7 @@ def test_too_few_views_are_refused_with_the_name_of_the_shape():
         TINY.draw(Pictures(1, views=2), np.random.default_rng(0), 0)
 
 
-@pytest.mark.parametrize("setting", [{"views": 0}, {"held_out": -1}, {"shift": -1}, {"channels": 0}])
+@pytest.mark.parametrize("setting", [{"views": 0}, {"held_out": -1}, {"shift": -1}, {"channels": 0}, {"channels": 4}])
 def test_settings_that_make_no_sense_are_refused(setting):
     with pytest.raises(ConfigError, match=next(iter(setting))):
         TINY.replace(**setting)

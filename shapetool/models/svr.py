@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from shapetool.errors import ConfigError, DataError
 from shapetool.models.base import Batch, Facts, Group, Model, ModelConfig, Objective, Shape
 from shapetool.models.encoders import ImageEncoder
-from shapetool.models.views import picture_size, planes_of, views_of
+from shapetool.models.views import planes_of, views_of
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class SingleView(Model[SvrConfig]):
 
     Source: Chen and Zhang, "Learning Implicit Fields for Generative Shape Modeling", CVPR 2019, and its code (IM-SVR):
         the mean square error of codes, whose author found it better than errors of the shapes. `reference` has its
-        pictures' encoder size, rate and batch. Differences: colours and outline instead of grey, the encoder of
-        `ImageEncoder` with group instead of batch normalization and a mean over the picture at its end, codes measured
-        from their mean, views that are moved a little; the rate falls.
+        rate, batch and channels. Differences: colours and outline instead of grey, the layers of `ImageEncoder` with
+        group instead of batch normalization, codes measured from their mean, views that are moved a little; the rate
+        falls in `default`.
     """
 
     configs: ClassVar[Mapping[str, ModelConfig]] = {
@@ -100,7 +100,8 @@ class SingleView(Model[SvrConfig]):
     def __init__(self, config: SvrConfig, facts: Facts) -> None:
         super().__init__(config, facts)
         self.extent = facts.half
-        self.encoder = ImageEncoder(config.code_size, picture_size(facts), config.channels, planes_of(facts))
+        height, width = facts.sizes["images"][1:3]
+        self.encoder = ViewEncoder(config.code_size, (height, width), config.channels, planes_of(facts))
         self.mean: Tensor
         self.unit: Tensor
         self.register_buffer("mean", torch.zeros(config.code_size))
@@ -174,6 +175,24 @@ class SingleView(Model[SvrConfig]):
             target, codes = self._attached
             self._attached = target._apply(fn), fn(codes)
         return self
+
+
+class ViewEncoder(nn.Module):
+    """Views to codes: the layers of `ImageEncoder`, and one that sees every place of what they leave: no mean is taken.
+
+    Source: IM-SVR, whose encoder has no pooling at its end either: where in the picture a part is says what it is.
+    """
+
+    def __init__(self, code_size: int, size: tuple[int, int], channels: int, planes: int) -> None:
+        super().__init__()
+        self.layers = ImageEncoder(1, min(size), channels, planes).layers
+        with torch.no_grad():
+            left = self.layers(torch.zeros(1, planes, *size)).numel()
+        self.code = nn.Linear(left, code_size)
+
+    def forward(self, images: Float[Tensor, "B A H W"]) -> Float[Tensor, "B C"]:
+        """The code of each view."""
+        return self.code(self.layers(2 * images - 1).flatten(1))
 
 
 def _moved(image: Float[np.ndarray, "A H W"], rng: np.random.Generator, most: int) -> Float[np.ndarray, "A H W"]:

@@ -8,7 +8,7 @@ from torch import nn
 from shapetool.errors import ConfigError, DataError
 from shapetool.models import model_class
 from shapetool.models.base import Facts, FieldModel, Model, ModelConfig
-from shapetool.models.svr import SingleView, SvrConfig
+from shapetool.models.svr import SingleView, SvrConfig, ViewEncoder
 from shapetool.training.batches import stacked
 from shapetool.training.optimizers import optimizers_of, rate_factor, set_rate
 
@@ -140,6 +140,15 @@ def test_the_field_is_that_of_the_target():
     points, codes = torch.rand(2, 9, 3), torch.rand(2, 2)
     torch.testing.assert_close(model.values(points, codes), points.norm(dim=2) - codes[:, :1] + 0.5 * codes[:, 1:])
     assert (model.extent, model.lipschitz) == (0.7, 1.0)
+
+
+def test_the_last_layer_sees_every_place_of_the_picture():
+    torch.manual_seed(0)
+    encoder = ViewEncoder(8, (32, 48), 8, 3).eval()
+    # Halved by the first convolution and three of the four pairs of blocks: 2 x 3 places, 8 times the channels.
+    assert encoder.code.in_features == 2 * 3 * 64
+    image = torch.rand(1, 3, 32, 48)
+    assert (encoder(image) - encoder(image.roll(16, dims=3))).abs().max() > 1e-3
 
 
 def test_the_loss_is_the_square_error_of_codes_in_units_of_how_they_differ():

@@ -12,7 +12,8 @@ _Family = Annotated[
     str,
     typer.Argument(
         metavar="FAMILY",
-        help="box bracket chair shelf table sphere torus capsule cylinder bottle lamp vase gear knot or mug.",
+        help="box rounded-box bracket chair shelf table sphere torus capsule cylinder bottle lamp vase gear knot "
+        "or mug.",
         show_default=False,
     ),
 ]

@@ -121,7 +121,9 @@ def test_an_unknown_start_is_refused(balls):
 
 def test_the_code_of_a_trained_shape_is_found_from_its_points(sampled, tmp_path):
     shapes = open_shapes([sampled])
-    config = DeepSdfConfig(steps=150, width=48, depth=3, skip=2, points=256, shapes=6, lr=2e-3, muon_lr=1e-2)
+    config = DeepSdfConfig(
+        steps=150, width=48, depth=3, skip=2, points=256, shapes=6, lr=2e-3, code_size=16, code_lr=1e-2
+    )
     torch.manual_seed(0)
     model = DeepSDF(config, shapes.facts())
     fit(model, shapes, tmp_path, Terms())

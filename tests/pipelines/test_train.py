@@ -414,7 +414,7 @@ def test_a_plan_writes_nothing_and_says_what_would_be_trained(sampled, tmp_path)
     said = plan(order(sampled, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     assert (said["model"], said["shapes"], said["config"]["width"]) == ("deepsdf", 6, 16)
-    layers = (4 + 3 + 1) * 16 + (16 + 1) * (16 - 7) + (16 + 1) * 16 + 17
+    layers = (4 + 3 + 1) * 16 + (16 + 1) * 16 + (16 + 7 + 1) * 16 + 17
     assert said["parameters"] == layers + 6 * 4
     assert json.loads(json.dumps(said))["data"] == [str(sampled)]
 

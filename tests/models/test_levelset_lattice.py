@@ -225,6 +225,8 @@ def test_distances_are_remembered_by_what_they_are_made_of(monkeypatch):
     TINY.draw(Ball(0.33), np.random.default_rng(0), 0)
     TINY.draw(Ball(0.31), np.random.default_rng(0), 0)
     assert len(asked) == 4  # there was room for one
+    wider = Ball(0.31, low=np.full(3, -0.6), high=np.full(3, 0.6))  # the same points in another cube
+    assert not np.allclose(TINY.draw(wider, np.random.default_rng(0), 0)["distances"], draws[0], atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ verify: $(INSTALLED)
 	$(BIN)/python benchmarks/verify_deepsdf.py --seeds $(SEEDS)
 	$(BIN)/python benchmarks/verify_onet.py --seeds $(SEEDS)
 	$(BIN)/python benchmarks/verify_imnet.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_levelset.py --seeds $(SEEDS)
+	$(BIN)/python benchmarks/verify_svr.py --seeds $(SEEDS)
 	$(BIN)/python benchmarks/verify_bones.py $(DATA)/bones --seeds $(SEEDS)
 
 clean:

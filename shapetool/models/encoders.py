@@ -7,11 +7,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from shapetool.errors import ConfigError
 from shapetool.models.layers import ResidualBlock
 
 NORMS_2D = ("group", "batch")
 LARGEST_GROWTH = 16
 """How many times the channels of the first layer a voxel encoder has at most."""
+CHANNELS = 8
+"""With four channels, the convolutions of torch 2.13 write beyond their memory on CPUs with AVX2."""
 LARGE_PICTURE = 96
 """Pictures of at least so many pixels are made four times smaller at once, as in ResNet; smaller ones twice."""
 
@@ -94,10 +97,17 @@ class ImageEncoder(nn.Module):
     Source: He et al., "Deep residual learning for image recognition", CVPR 2016: its 18 layers if ``channels`` is 64,
     ``norm`` is ``batch`` and pictures are large. Differences: nothing is learned from photographs beforehand;
     ``group`` normalizes each picture alone (Wu and He, ECCV 2018), so a code depends on its picture only.
+
+    Raises:
+        ConfigError: channels that are no multiple of `CHANNELS`.
     """
 
     def __init__(self, code_size: int, size: int, channels: int, planes: int = 3, norm: str = "group") -> None:
         super().__init__()
+        if channels <= 0 or channels % CHANNELS:
+            raise ConfigError(
+                f"channels of an encoder of pictures: expected a multiple of {CHANNELS}, found {channels}."
+            )
         large = size >= LARGE_PICTURE
         first = nn.Conv2d(planes, channels, 7 if large else 3, stride=2, padding=3 if large else 1, bias=False)
         layers: list[nn.Module] = [first, _norm2d(channels, norm), nn.ReLU()]

@@ -19,7 +19,7 @@ from shapetool.geometry.cloud import cloud_mesh
 from shapetool.geometry.distance import closest_point
 from shapetool.losses.levelset import LevelSetRecipe, Truth, at_points, levelset_loss
 from shapetool.models.base import Batch, Facts, Group, Model, ModelConfig, Objective, Shape
-from shapetool.models.encoders import ImageEncoder
+from shapetool.models.encoders import CHANNELS, ImageEncoder
 from shapetool.models.views import picture_size, planes_of, views_of
 
 INPUTS = ("voxels", "image")
@@ -77,8 +77,8 @@ class LevelSetConfig(ModelConfig):
         self.choose("loss", LOSSES)
         for name in ("code_size", "channels", "width"):
             self.require(name, getattr(self, name) > 0, "a number above 0")
-        if self.input == "image":  # with 4, the convolutions of torch 2.13 write beyond their memory on CPUs with AVX2
-            self.require("channels", self.channels % 8 == 0, "a multiple of 8")
+        if self.input == "image":
+            self.require("channels", self.channels % CHANNELS == 0, f"a multiple of {CHANNELS}")
         self.require("power", self.power >= 1, "1 or more")
         for name in ("normal", "distance", "area", "volume"):
             self.require(name, getattr(self, name) >= 0, "0 or more")

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from shapetool.errors import ConfigError, DataError
 from shapetool.models.base import Batch, Facts, Group, Model, ModelConfig, Objective, Shape
-from shapetool.models.encoders import NORMS_2D, ImageEncoder, PairEncoder, PointEncoder, VoxelEncoder
+from shapetool.models.encoders import CHANNELS, NORMS_2D, ImageEncoder, PairEncoder, PointEncoder, VoxelEncoder
 from shapetool.models.layers import NORMS, CodedDecoder, Waves
+from shapetool.models.views import picture_size, planes_of, views_of
 
 GIVEN = {"points": "cloud", "voxels": "voxels", "image": "image", "pairs": "points"}
 """What the code may be made from, and what `draw` calls it."""
@@ -80,6 +81,9 @@ class OnetConfig(ModelConfig):
             self.require(name, getattr(self, name) > 0, "a number above 0")
         for name in ("noise", "kl", "frequencies", "muon_lr"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
+        if self.input == "image":
+            fits = self.encoder_width % CHANNELS == 0
+            self.require("encoder_width", fits, f"a multiple of {CHANNELS}")
         self.require("near", 0 <= self.near < 1, "a share from 0 to below 1")
         self.require("threshold", 0 < self.threshold < 1, "a probability between 0 and 1")
         for name, known in (("input", GIVEN), ("norm", NORMS), ("prior", PRIORS), ("image_norm", NORMS_2D)):
@@ -107,7 +111,7 @@ class OnetConfig(ModelConfig):
         elif self.input == "voxels":
             drawn["voxels"] = shape.read("solid")
         elif self.input == "image":
-            drawn["image"] = _view(shape, rng)
+            drawn["image"] = views_of(shape, [int(rng.integers(len(shape.read("images"))))])[0]
         return drawn
 
     def _rows(
@@ -241,8 +245,7 @@ def encoder_of(config: OnetConfig, facts: Facts) -> nn.Module:
         return PairEncoder(size, config.encoder_width)
     if config.input == "voxels":
         return VoxelEncoder(size, facts.sizes["solid"][0], config.encoder_width)
-    planes = 4 if {"alpha", "silhouette"} & set(facts.sizes) else 3
-    return ImageEncoder(size, min(facts.sizes["images"][1:3]), config.encoder_width, planes, config.image_norm)
+    return ImageEncoder(size, picture_size(facts), config.encoder_width, planes_of(facts), config.image_norm)
 
 
 def kl_from_normal(mean: Float[Tensor, "B C"], log_std: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
@@ -275,15 +278,3 @@ def _surface(shape: Shape, rng: np.random.Generator) -> Float[np.ndarray, "M 3"]
             f"{shape.shape_id}: expected points of its surface, found none. Sample it with --surface-count."
         )
     return surface
-
-
-def _view(shape: Shape, rng: np.random.Generator) -> Float[np.ndarray, "A H W"]:
-    """A random view of the shape, from 0 to 1: three colours, and what it covers if the data have that."""
-    images = shape.read("images")
-    view = int(rng.integers(len(images)))
-    planes = [*np.moveaxis(images[view], 2, 0).astype(np.float32) / np.float32(255)]
-    mask = next((name for name in ("alpha", "silhouette") if name in shape), None)
-    if mask is not None:
-        cover = shape.read(mask)[view].astype(np.float32)
-        planes.append(cover / np.float32(255) if mask == "alpha" else cover)
-    return np.stack(planes)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shapetool.errors import ConfigError, DataError
 from shapetool.models.base import Batch, Facts, Group, Model, ModelConfig, Objective, Shape
-from shapetool.models.encoders import ImageEncoder
+from shapetool.models.encoders import CHANNELS, ImageEncoder
 from shapetool.models.views import planes_of, views_of
 
 
@@ -52,8 +52,7 @@ class SvrConfig(ModelConfig):
         super().check()
         for name in ("views", "code_size"):
             self.require(name, getattr(self, name) > 0, "a number above 0")
-        # With 4 channels, the convolutions of torch 2.13 write beyond their memory on CPUs with AVX2.
-        self.require("channels", self.channels > 0 and self.channels % 8 == 0, "a multiple of 8")
+        self.require("channels", self.channels > 0 and self.channels % CHANNELS == 0, f"a multiple of {CHANNELS}")
         for name in ("held_out", "shift"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
 

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,6 @@ class Extracting:
     frame: str = "original"
     format: str = "ply"
     seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Nothing, when every word and number makes sense.
@@ -191,8 +190,6 @@ def _mesh(shape: Wanted, wanted: Extracting, opened: OpenedRun) -> tuple[Mesh, d
     """The mesh of a shape in the frame that is wanted, and what the report says of it."""
     model: Any = opened.model
     settings = Extraction(lipschitz=model.lipschitz, least=wanted.least)
-    if wanted.settings:
-        settings = replace(settings, **wanted.settings)
     found, cost = extract_with_facts(
         field_of(model, shape.code), cube(wanted, model), wanted.resolution, wanted.method, settings
     )
@@ -240,9 +237,9 @@ def _claimed(wanted: Extracting, opened: OpenedRun, out: Path, overwrite: bool) 
 
 
 def _settings(wanted: Extracting) -> dict[str, Any]:
-    found = {key: getattr(wanted, key) for key in wanted.__dataclass_fields__ if key not in ("only", "settings")}
+    found = {key: getattr(wanted, key) for key in wanted.__dataclass_fields__ if key != "only"}
     found = {key: os.path.abspath(value) if isinstance(value, Path) else value for key, value in found.items()}
-    return json.loads(json.dumps(found | dict(wanted.settings)))
+    return json.loads(json.dumps(found))
 
 
 def _digest(opened: OpenedRun, which: str) -> str:

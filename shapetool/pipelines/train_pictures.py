@@ -20,20 +20,14 @@ NODES = 64  # along each axis of the mesh that is shown
 
 
 class Pictures:
-    """Draws into a run folder; `samples/` has a contact sheet a milestone.
-
-    Raises:
-        ConfigError: TensorBoard was asked for and is not installed.
-    """
+    """Draws into a run folder; `samples/` has a contact sheet a milestone."""
 
     def __init__(self, folder: Path, recipe: RunRecipe, model: Model[Any], tensorboard: bool) -> None:
         self.folder, self.recipe, self.model = folder, recipe, model
         self._writer: Any = None
         if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise ConfigError("--tensorboard: install the extra: pip install 'shapetool[tensorboard]'.") from error
+            from torch.utils.tensorboard import SummaryWriter
+
             self._writer = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
 
     def hear(self, event: dict[str, Any]) -> None:

@@ -231,11 +231,8 @@ def _agree(run: _Run, loss: float, seconds: float) -> tuple[float, str | None]:
 
 def _note(run: _Run, log: Log, loss: float) -> None:
     """None, once the log and whoever listens know of the step."""
-    names = list(run.parts)
-    state = run.state
-    entry: dict[str, Any] = {"step": state.step, "seconds": round(state.seconds, 4), "loss": loss}
-    entry |= {name: run.parts[name] for name in names}
-    first = next(iter(run.optimizers.values()))
+    state, first = run.state, next(iter(run.optimizers.values()))
+    entry: dict[str, Any] = {"step": state.step, "seconds": round(state.seconds, 4), "loss": loss, **run.parts}
     entry["lr"] = first.param_groups[0]["lr"]
     log.write(entry)
     run.terms.on_event({"event": "step", **entry, "progress": run.progress, "steps": run.model.config.steps})

@@ -128,7 +128,7 @@ def test_filled_cells_are_ones():
 
 @pytest.mark.parametrize("size", [16, 24, 37, 96, 100])
 def test_pictures_of_any_size_have_codes(size):
-    encoder = ImageEncoder(5, size, 4, planes=4)
+    encoder = ImageEncoder(5, size, 8, planes=4)
     assert encoder(torch.rand(2, 4, size, size)).shape == (2, 5)
 
 
@@ -144,7 +144,7 @@ def test_the_code_of_a_picture_depends_on_others_only_with_batch_norm():
 
 def test_a_picture_moved_by_whole_blocks_within_its_frame_keeps_its_code_nearly():
     """The mean over the picture makes it so, up to what happens at the border; a flattened picture would not."""
-    encoder = shaken(ImageEncoder(5, 64, 4), 1)
+    encoder = shaken(ImageEncoder(5, 64, 8), 1)
     picture = torch.zeros(1, 3, 64, 64)
     picture[:, :, 16:24, 16:24] = torch.rand(1, 3, 8, 8)
     codes = encoder(torch.cat([picture, picture.roll((16, 16), (2, 3)), 1 - picture]))

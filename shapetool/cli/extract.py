@@ -129,16 +129,15 @@ def _extracted(wanted: "Extracting", out: Path, how: dict[str, Any], progress: P
 
 
 def _scored(extracted: "Extracted", against: Path, scores: Path | None, *, json: bool, quiet: bool) -> int:
-    """The exit code of the scores: 3 where a mesh that was made has none; other truths are no fault."""
+    """The exit code of the scores of the shapes that were asked for."""
     from shapetool.cli.evaluate import show
-    from shapetool.pipelines.evaluate import evaluate
+    from shapetool.pipelines.evaluate import EvalRecipe, evaluate
     from shapetool.runner.report import read_report
 
-    found = evaluate(extracted.summary.out, against, out=scores)
+    made = tuple(line["id"] for line in read_report(extracted.summary.report))
+    found = evaluate(extracted.summary.out, against, EvalRecipe(only=made), out=scores)
     show(found, 0, json=json, quiet=quiet)
-    made = {line["id"] for line in read_report(extracted.summary.report)}
-    unscored = any(row["status"] != "ok" for row in found.rows if row["shape_id"] in made)
-    return found.run.exit_code or (3 if unscored else 0)
+    return found.exit_code
 
 
 def _check_scores(against: Path | None, scores: Path | None) -> None:

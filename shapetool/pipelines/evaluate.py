@@ -165,7 +165,7 @@ def plan(
     for name, words in (("prediction", pred), ("second", second)):
         if words is not None:
             _check_pairing(str(words), str(true))
-            told[name] = _unpaired(str(words), str(true))["unpaired"]
+            told[name] = _unpaired(str(words), str(true), (recipe or EvalRecipe()).only)["unpaired"]
     return told
 
 
@@ -189,10 +189,12 @@ def _evaluate(
     preds: tuple[str, str | Path | None], true: str, recipe: EvalRecipe, seed: int, out: Path, options: Options
 ) -> Evaluation:
     first, run, lines = _score(preds[0], true, recipe, seed, out / "rows", options)
-    summary = summarise(first, penalties_of(lines), recipe, seed) | _unpaired(preds[0], true)
+    summary = summarise(first, penalties_of(lines), recipe, seed) | _unpaired(preds[0], true, recipe.only)
     if preds[1] is not None and run.stopped is None:
         other, run, lines = _score(str(preds[1]), true, recipe, seed, out / "rows-b", options)
-        summary["second"] = summarise(other, penalties_of(lines), recipe, seed) | _unpaired(str(preds[1]), true)
+        summary["second"] = summarise(other, penalties_of(lines), recipe, seed) | _unpaired(
+            str(preds[1]), true, recipe.only
+        )
         summary["difference"] = paired(first, other)
         write_whole(out / "per_shape-b.csv", table(other))
     summary["categories"] = lone_categories(first, summary["unpaired"]["predictions"])
@@ -207,7 +209,7 @@ def _score(
 ) -> tuple[list[Row], Summary, list[Mapping[str, Any]]]:
     """The rows of one prediction, how its run ended, and the lines of its report."""
     alone = _check_pairing(pred, true)
-    items, predictions = list_shapes(true), list_shapes(pred)
+    items, predictions = _truths(true, recipe.only), list_shapes(pred)
     job = EvalJob(recipe, pred, _digest(predictions), seed, alone)
     run = run_job(job, list(items.values()), folder, options)
     lines: list[Mapping[str, Any]] = list(read_report(run.report))
@@ -238,9 +240,24 @@ def _digest(predictions: Mapping[str, Item]) -> str:
     return whole.hexdigest()
 
 
-def _unpaired(pred: str, true: str) -> dict[str, Any]:
+def _truths(true: str, only: tuple[str, ...]) -> dict[str, Item]:
+    """The truths that are asked for.
+
+    Raises:
+        ConfigError: none of them is there.
+    """
+    items = list_shapes(true)
+    if not only:
+        return items
+    chosen = {shape_id: items[shape_id] for shape_id in only if shape_id in items}
+    if not chosen:
+        raise ConfigError(f"{true}: expected the truth of {only[0]!r}, found others such as {min(items)!r}.")
+    return chosen
+
+
+def _unpaired(pred: str, true: str, only: tuple[str, ...]) -> dict[str, Any]:
     """The names that only one side has."""
-    items, predictions = list_shapes(true), list_shapes(pred)
+    items, predictions = _truths(true, only), list_shapes(pred)
     if _check_pairing(pred, true):
         return {"unpaired": {"predictions": [], "truths": []}}
     return {

@@ -17,7 +17,8 @@ class EvalRecipe:
 
     ``samples`` points are drawn on each mesh; None: the protocol's number, 100,000 for `default`. ``thresholds`` of the
     F-score are lengths in the unit of the shapes. ``volume_points`` are those of the IoU of `default`. EMD matches
-    ``emd_points`` of each side until its bounds are within ``emd_rtol`` of each other; 0: exactly.
+    ``emd_points`` of each side until its bounds are within ``emd_rtol`` of each other; 0: exactly. ``only``: ids of
+    the truths that are asked for; none: all.
 
     Raises:
         ConfigError: an unknown name, or a number out of range.
@@ -31,6 +32,7 @@ class EvalRecipe:
     volume_points: int = 100_000
     emd_points: int = 2_048
     emd_rtol: float = 0.0
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for option, value, known in (

@@ -196,6 +196,14 @@ def test_shapes_are_scored_by_the_code_of_eval(known, solids, tmp_path, capsys):
     assert summary["metrics"]["iou"]["excluded"]["mean"] > 0.95
 
 
+def test_truths_of_shapes_that_were_not_asked_for_do_not_count(known, solids, tmp_path, capsys):
+    words = ["extract", str(known), str(tmp_path / "out"), "--resolution", "49", "--against", str(solids / "meshes")]
+    assert main([*words, "--only", "eight/large", "--json"]) == 0
+    summary = next(e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["event"] == "summary")
+    assert summary["counts"] == {"total": 1, "ok": 1}
+    assert summary["unpaired"] == {"predictions": [], "truths": []}
+
+
 def test_shapes_of_one_list_and_by_name(known, solids, tmp_path):
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/train.lst").write_text("eight/small\n")

@@ -1,12 +1,14 @@
 """Surfaces of fields by the sparse search, against asking every node: ours, and a loop with scikit-image, in one run.
 
     python benchmarks/extract.py --resolution 256 --runs 3 --json bench-results/extract.json
+    python benchmarks/extract.py --resolution 512 --runs 1 --run runs/deepsdf runs/onet --contestants mise dense
     python benchmarks/extract.py --memory 512 1024
 
 Seconds, of the clock and of all cores together, are medians over the runs, in which the contestants follow one another
 on one field. The loop asks the field at every node in the same batches, keeps the values as float32, and hands them to
 `skimage.measure.marching_cubes`. `share` is the part of the nodes that the search asked for, `moved` what moving
 vertices onto zero came to on top, both in hundredths of all nodes; `off` the largest |value| at a vertex in cells.
+`--run` takes the first shape of trained runs as fields in place of the others.
 `--memory` measures one extraction of a ball that fills the box in a process of its own: seconds and its peak.
 """
 
@@ -69,6 +71,19 @@ def fields() -> dict[str, Field]:
     }
 
 
+def trained(folder: Path) -> Field:
+    """The field of the first shape of a run, its cube brought to that of the others."""
+    from shapetool.pipelines.codes import codes_for
+    from shapetool.pipelines.extract import field_of
+    from shapetool.training.runs import open_run
+    from shapetool.training.shapes import open_shapes
+
+    run = open_run(folder)
+    shapes = open_shapes([Path(path) for path in run.recipe.data], run.recipe.facts.shape_ids[:1])
+    field, extent = field_of(run.model, codes_for(run.model, run.recipe, shapes)[0]), float(run.model.extent)
+    return lambda points: field(points * extent)
+
+
 def loop(field: Field, resolution: int, batch: int) -> np.ndarray:
     """The vertices that marching cubes makes of the values at all nodes."""
     from skimage.measure import marching_cubes
@@ -83,9 +98,10 @@ def loop(field: Field, resolution: int, batch: int) -> np.ndarray:
     return BOX[0] + vertices * (2 / (resolution - 1))
 
 
-def measured(field: Field, resolution: int, runs: int, settings: Extraction) -> dict[str, Any]:
-    """The seconds of all contestants and what the search asked for."""
-    seconds: dict[str, list[float]] = {"mise": [], "dense": [], "loop": []}
+def measured(field: Field, resolution: int, runs: int, contestants: list[str]) -> dict[str, Any]:
+    """The seconds of the contestants and what the search asked for."""
+    settings = Extraction()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
     cpu: dict[str, list[float]] = {name: [] for name in seconds}
     vertices, facts = {}, {}
     for _ in range(runs):
@@ -108,7 +124,6 @@ def measured(field: Field, resolution: int, runs: int, settings: Extraction) -> 
         "moved": 100 * found.refinements / resolution**3,
         "calls": found.calls,
         "off": float(np.abs(field(vertices["mise"])).max() * (resolution - 1) / 2),
-        "loop_off": float(np.abs(field(np.asarray(vertices["loop"]))).max() * (resolution - 1) / 2),
         "mise_to_dense": apart,
     }
 
@@ -129,6 +144,8 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="words in the names of fields")
+    parser.add_argument("--run", nargs="*", type=Path, help="trained runs, whose first shapes are the fields")
+    parser.add_argument("--contestants", nargs="*", default=["mise", "dense", "loop"])
     parser.add_argument("--memory", type=int, nargs="*", help="only measure memory, at these resolutions")
     parser.add_argument("--methods", nargs="*", default=["mise", "dense"], help="what --memory measures")
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
@@ -143,13 +160,13 @@ def main() -> None:
         return None
     rows = {}
     print(f"{options.resolution}^3 nodes, seconds, median of {options.runs}")
-    heads = ["mise", "dense", "loop", "cpu mise", "dense", "loop", "share", "moved", "off"]
-    print(f"{'field':>16} " + " ".join(f"{head:>8}" for head in heads) + "  mise to dense")
-    for name, field in fields().items():
+    keys = [*options.contestants, *(f"{name}_cpu" for name in options.contestants), "share", "moved", "off"]
+    print(f"{'field':>16} " + " ".join(f"{head:>8}" for head in keys) + "  mise to dense")
+    chosen = {str(place): trained(place) for place in options.run} if options.run else fields()
+    for name, field in chosen.items():
         if options.only and not any(word in name for word in options.only):
             continue
-        rows[name] = row = measured(field, options.resolution, options.runs, Extraction())
-        keys = ["mise", "dense", "loop", "mise_cpu", "dense_cpu", "loop_cpu", "share", "moved", "off"]
+        rows[name] = row = measured(field, options.resolution, options.runs, options.contestants)
         numbers = " ".join(f"{row[key]:8.3f}" for key in keys)
         print(f"{name:>16} {numbers}  {row['mise_to_dense']:.1e}", flush=True)
     options.json.parent.mkdir(parents=True, exist_ok=True)

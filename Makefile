@@ -83,12 +83,9 @@ bench: $(PEERS)
 
 verify: $(INSTALLED)
 	mkdir -p bench-results
-	$(BIN)/python benchmarks/verify_deepsdf.py --seeds $(SEEDS)
-	$(BIN)/python benchmarks/verify_onet.py --seeds $(SEEDS)
-	$(BIN)/python benchmarks/verify_imnet.py --seeds $(SEEDS)
-	$(BIN)/python benchmarks/verify_levelset.py --seeds $(SEEDS)
-	$(BIN)/python benchmarks/verify_svr.py --seeds $(SEEDS)
-	$(BIN)/python benchmarks/verify_bones.py $(DATA)/bones --seeds $(SEEDS)
+	missed=; for model in deepsdf onet imnet levelset svr 'bones $(DATA)/bones'; do set -- $$model; name=$$1; shift; \
+	  echo "verify_$$name"; $(BIN)/python benchmarks/verify_$$name.py "$$@" --seeds $(SEEDS) || missed="$$missed $$name"; \
+	done; [ -z "$$missed" ] || { echo "missed a bar:$$missed"; exit 1; }
 
 clean:
 	rm -rf $(VENV) build demo bench-results

@@ -7,15 +7,15 @@ shapes' signed distances. One JSON line a seed: mean errors over the held-out bo
 `verify_deepsdf.py`, Chamfer distances of 10,000 points each (mean of both directions), and how many meshes are closed.
 """
 
-import argparse
-import json
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from verify_deepsdf import surface_error, true_mesh
+from learned import Row, each_seed, parser_of, true_mesh, verdict
+from verify_deepsdf import surface_error
 
 from shapetool.data.split import SplitRecipe, assign
 from shapetool.errors import MeshError
@@ -33,10 +33,11 @@ from shapetool.pipelines.train import run as train
 from shapetool.recipes import sdf_recipe
 from shapetool.sampling.surface import sample_surface
 from shapetool.training.runs import open_run
-from shapetool.training.shapes import open_shapes
+from shapetool.training.shapes import Shapes, open_shapes
 
 BOX = ((-1.05,) * 3, (1.05,) * 3)
 NODES, RESOLUTION, POINTS, HELD_OUT = 64, 128, 100_000, 13
+BAR = 0.75  # of the error of the better simple answer: clearly better
 SETTINGS = {"width": 192, "code_size": 64, "shapes": 12, "points": 512, "fit_steps": 500}
 
 
@@ -76,8 +77,15 @@ def scored(pred: Mesh | None, true: Mesh) -> dict[str, float]:
     }
 
 
-def simple_answers(train_meshes: list[Mesh], trues: list[Mesh]) -> dict[str, float]:
+def shapes_of(parts: Path, shard: Path, part: str) -> Shapes:
+    """The bones of one list."""
+    return open_shapes([shard], (parts / f"{part}.lst").read_text().split())
+
+
+def simple_answers(bones: Path, parts: Path, shard: Path) -> dict[str, float]:
     """The mean errors of the nearest training shape and of the mean shape."""
+    known, held = (shapes_of(parts, shard, part) for part in ("train", "test"))
+    train_meshes, trues = ([true_mesh(part, row, bones) for row in range(len(part))] for part in (known, held))
     mean = mesh_of_lattice(np.mean([lattice_distances(mesh, BOX, NODES) for mesh in train_meshes], axis=0), BOX)
     found: dict[str, float] = {}
     nearest = [min((scored(mesh, true) for mesh in train_meshes), key=lambda row: row["surface"]) for true in trues]
@@ -88,18 +96,14 @@ def simple_answers(train_meshes: list[Mesh], trues: list[Mesh]) -> dict[str, flo
     return found
 
 
-def measured(bones: Path, parts: Path, seed: int, budget: float, folder: Path) -> dict[str, object]:
+def measured(bones: Path, parts: Path, shard: Path, seed: int, budget: float, folder: Path) -> Row:
     """One row."""
-    shard = folder / "bones.h5"
-    if not shard.exists():
-        sample_sdf.run([str(bones)], shard, sdf_recipe("deepsdf-code").replace(count=POINTS), seed=0)
     order = Order(
         "deepsdf", shard, folder / f"run-{seed}", settings=SETTINGS, split=parts, seed=seed, budget=budget, pictures=0
     )
     ended = train(order).ended
     run = open_run(order.run, "last")
-    ids = [(parts / f"{part}.lst").read_text().split() for part in ("train", "test")]
-    known, held = (open_shapes([shard], names) for names in ids)
+    held = shapes_of(parts, shard, "test")
     trues = [true_mesh(held, row, bones) for row in range(len(held))]
     rows = []
     for code, true in zip(codes_for(run.model, run.recipe, held), trues, strict=True):
@@ -108,29 +112,33 @@ def measured(bones: Path, parts: Path, seed: int, budget: float, folder: Path) -
         except MeshError:
             pred = None
         rows.append(scored(pred, true))
-    row: dict[str, object] = {"seed": seed, "steps": ended.step, "seconds": round(ended.seconds, 1), "loss": ended.loss}
+    row: Row = {"seed": seed, "steps": ended.step, "seconds": round(ended.seconds, 1), "loss": ended.loss}
     row |= {key: float(np.mean([found[key] for found in rows])) for key in rows[0]}
     row["worst_surface"] = max(found["surface"] for found in rows)
-    row |= simple_answers([true_mesh(known, number, bones) for number in range(len(known))], trues)
     return row
 
 
-def main() -> None:
-    """Prints the rows and writes the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main() -> int:
+    """Prints the rows and the medians; returns 1 if a mesh is open or a simple answer is no worse."""
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("bones", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", type=float, default=240.0, help="seconds of training")
-    parser.add_argument("--json", type=Path, default=Path("bench-results/verify_bones.jsonl"))
     options = parser.parse_args()
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place, options.json.open("w") as file:
+    with tempfile.TemporaryDirectory() as place:
         parts = lists(options.bones, Path(place))
-        for seed in options.seeds:
-            line = json.dumps(measured(options.bones, parts, seed, options.budget, Path(place)))
-            print(line, flush=True)
-            file.write(line + "\n")
+        shard = Path(place) / "bones.h5"
+        sample_sdf.run([str(options.bones)], shard, sdf_recipe("deepsdf-code").replace(count=POINTS), seed=0)
+        answers = simple_answers(options.bones, parts, shard)
+        rows = each_seed(
+            options.seeds,
+            lambda seed, folder: measured(options.bones, parts, shard, seed, options.budget, folder) | answers,
+            options.json,
+        )
+    for row in rows:
+        simple = min(float(str(row[f"{name}_surface"])) for name in ("nearest", "mean"))
+        row["surface_over_simple"] = float(str(row["surface"])) / simple
+    return verdict(rows, {"closed": 1.0}, {"surface_over_simple": BAR})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

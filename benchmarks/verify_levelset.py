@@ -9,29 +9,24 @@ the two solids. `empty` counts shapes without a surface; they are left out of th
 line begins with how far area and volume of a sphere on a lattice of 64^3 are off.
 """
 
-import argparse
-import json
 import math
-import tempfile
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from learned import Row, each_seed, parser_of, true_mesh, verdict, voxel_shard
 
 from shapetool.errors import MeshError
 from shapetool.extraction.lattice import mesh_of_lattice
-from shapetool.geometry.frame import Similarity
-from shapetool.geometry.mesh import Mesh, load_mesh
 from shapetool.losses import levelset
 from shapetool.metrics.surface import compare_surfaces
 from shapetool.metrics.volume import iou
 from shapetool.models.levelset_lattice import LevelSetLattice
-from shapetool.pipelines import make_shapes, sample_occupancy
 from shapetool.pipelines.codes import codes_for
 from shapetool.pipelines.train import Order
 from shapetool.pipelines.train import run as train
-from shapetool.recipes import occupancy_recipe
 from shapetool.training.runs import open_run
 from shapetool.training.shapes import Shapes, open_shapes
 
@@ -51,21 +46,6 @@ def sphere_errors(count: int = 64) -> dict[str, float]:
         "sphere_area_error": abs(area / (4 * math.pi * RADIUS**2) - 1),
         "sphere_volume_error": abs(volume / (4 / 3 * math.pi * RADIUS**3) - 1),
     }
-
-
-def prepared(folder: Path, seed: int) -> Path:
-    """The shard of the shapes to learn."""
-    for family in FAMILIES:
-        make_shapes.run(family, folder / "meshes" / family, EACH, seed)
-    recipe = occupancy_recipe("onet").replace(voxels=ACROSS, count=2000, surface_count=16384)
-    sample_occupancy.run([str(folder / "meshes")], folder / "shapes.h5", recipe, seed=seed)
-    return folder / "shapes.h5"
-
-
-def true_mesh(shapes: Shapes, row: int, folder: Path) -> Mesh:
-    """The mesh of a shape in the unit frame."""
-    frame = Similarity(float(shapes.read(row, "scale")), np.asarray(shapes.read(row, "offset")))
-    return frame.apply_mesh(load_mesh(folder / str(shapes.read(row, "source"))))
 
 
 def judged(model: LevelSetLattice, codes: torch.Tensor, shapes: Shapes, folder: Path) -> dict[str, float]:
@@ -89,11 +69,11 @@ def judged(model: LevelSetLattice, codes: torch.Tensor, shapes: Shapes, folder: 
     return {"chamfer": mean, "worst_chamfer": worst, "iou": float(np.mean(overlaps)), "empty": empty}
 
 
-def measured(seed: int, steps: int, folder: Path) -> dict[str, object]:
+def measured(seed: int, steps: int, folder: Path) -> Row:
     """One row."""
-    shard = prepared(folder, seed)
+    shard = voxel_shard(folder, FAMILIES, EACH, seed, ACROSS, 2000, 16384)
     shapes = open_shapes([shard])
-    row: dict[str, object] = {"seed": seed, "shapes": len(shapes), **sphere_errors()}
+    row: Row = {"seed": seed, "shapes": len(shapes), **sphere_errors()}
     for name, (config, more) in RUNS.items():
         settings = {"steps": round(more * steps)}
         order = Order("levelset-grid", shard, folder / name, config, settings, seed=seed, pictures=0, device="cpu")
@@ -108,21 +88,16 @@ def measured(seed: int, steps: int, folder: Path) -> dict[str, object]:
     return row
 
 
-def main() -> None:
-    """Prints the rows and writes the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+def main() -> int:
+    """Prints the rows and the medians; returns 1 if a bar is missed."""
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--json", type=Path, default=Path("bench-results/verify-levelset.json"))
     options = parser.parse_args()
-    rows = []
-    for seed in options.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append(measured(seed, options.steps, Path(folder)))
-        print(json.dumps(rows[-1]), flush=True)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    rows = each_seed(options.seeds, lambda seed, place: measured(seed, options.steps, place), options.json)
+    for row in rows:
+        row["chamfer_ratio"] = float(str(row["levelset_chamfer"])) / float(str(row["cross_entropy_chamfer"]))
+    return verdict(rows, {}, {"sphere_area_error": 0.01, "sphere_volume_error": 0.01, "chamfer_ratio": 1.0})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -92,7 +92,8 @@ class ModelConfig:
     def draw(self, shape: Shape, rng: np.random.Generator, step: int) -> dict[str, np.ndarray]:
         """What one step learns of one shape: arrays of the same size for every shape, float32, int64 or bool.
 
-        A function of the arguments alone, for it runs in threads of its own. `step` is -1 for validation.
+        A function of the arguments alone, for it runs in threads of its own. `step` is -1 for validation; in a run that
+        ends by the clock it is so far into `steps` as the run is into its time.
 
         Raises:
             DataError: the shape cannot be learned from; the message names it.

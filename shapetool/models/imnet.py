@@ -28,7 +28,6 @@ OUTPUTS = ("logit", "sigmoid", "clip")
 STUCK_AFTER = 0.1  # of the run, and never before
 STUCK_LEAST = 100  # steps
 STUCK = 0.98  # of the variance of the labels
-ENDLESS = 10**9  # steps of a run whose end is a time
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,9 @@ class ImnetConfig(ModelConfig):
             self.require(name, fits, f"a number above 0 for each of {len(self.stages)} stages, or none")
 
     def stage(self, step: int) -> int:
-        """Which of the stages a step belongs to, counted from 0; the last for validation and in runs without an end."""
+        """Which of the stages a step belongs to, counted from 0; the last for validation and beyond the steps."""
         shares = np.cumsum(self.stage_steps or (1,) * len(self.stages))
-        if not 0 <= step < self.steps < ENDLESS:
+        if not 0 <= step < self.steps:
             return len(shares) - 1
         return int(np.searchsorted(shares * self.steps, step * shares[-1], side="right"))
 
@@ -248,8 +247,8 @@ class ImNet(Model[ImnetConfig]):
         shares = leaky_clip(raw) if self.config.output == "clip" else torch.sigmoid(raw)
         squares = F.mse_loss(shares, inside)
         loss = F.binary_cross_entropy_with_logits(raw, inside) if self.config.output == "logit" else squares
-        parts = {"stage": float(self.config.stages[self.config.stage(step)])}
         behind = max(self.progress, step / self.config.steps)
+        parts = {"stage": float(self.config.stages[self.config.stage(max(step, int(behind * self.config.steps)))])}
         if STUCK_LEAST <= step < self.config.steps and behind >= STUCK_AFTER:
             parts["stuck"] = self._stuck(float(squares.detach()), float(inside.mean()), step)
         return loss, parts

@@ -151,17 +151,16 @@ class OccupancyNetwork(Model[OnetConfig]):
         Differences of `default`: smaller; FiLM and layer normalization, so that no point depends on another and
         training agrees with use; waves of the point beside it (Mildenhall et al., ECCV 2020); half the points near the
         surface, with weights that undo it (as good as uniform ones after 300 steps); Muon on hidden matrices; 0.5 as
-        threshold, as probabilities are those of the points. `vae` has fewer points, whose KL term weighs more, so `kl`
-        is smaller; thin walls stay below one half there, so its threshold is 0.2.
+        threshold, as probabilities are those of the points. `vae` has short codes, as longer ones leave room between
+        those of the shapes where the prior draws empty ones; thin walls stay below one half there, so its threshold is
+        0.2.
     """
 
     configs: ClassVar[Mapping[str, ModelConfig]] = {
         "default": OnetConfig(),
         "voxels": OnetConfig(input="voxels", encoder_width=8),
         "image": OnetConfig(input="image", encoder_width=16),
-        "vae": OnetConfig(
-            steps=600, input="pairs", prior="normal", kl=0.1, code_size=16, encoder_width=64, threshold=0.2
-        ),
+        "vae": OnetConfig(steps=1200, input="pairs", prior="normal", code_size=6, encoder_width=64, threshold=0.2),
         "reference": REFERENCE,
         "reference-image": REFERENCE.replace(input="image", code_size=256, encoder_width=64, image_norm="batch"),
         "reference-voxels": REFERENCE.replace(input="voxels", points=1024, code_size=256, encoder_width=32),

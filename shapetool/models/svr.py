@@ -22,12 +22,14 @@ class SvrConfig(ModelConfig):
     ``target``: the run whose codes are learned and whose decoder is used. ``views``: of each shape a step.
     ``held_out``: so many views at the end of each shape's are never learned from, only judged by. ``shift``: the most
     pixels that a view is moved by while it is learned from, along each axis. ``channels``: of the encoder's first
-    layer. ``code_size``: the longest code of a target that there is room for.
+    layer. ``muon_lr``: of its convolutions, 0 for Adam everywhere. ``code_size``: the longest code of a target that
+    there is room for.
     """
 
-    steps: int = 400
+    steps: int = 1500
     shapes: int = 24
-    lr: float = 1e-3
+    lr: float = 2e-3
+    muon_lr: float = 5e-2
     warmup: int = 20
     target: str = ""
     views: int = 1
@@ -84,13 +86,15 @@ class SingleView(Model[SvrConfig]):
     Source: Chen and Zhang, "Learning Implicit Fields for Generative Shape Modeling", CVPR 2019, and its code (IM-SVR):
         the mean square error of codes, whose author found it better than errors of the shapes. `reference` has its
         rate, batch and channels. Differences: colours and outline instead of grey, the layers of `ImageEncoder` with
-        group instead of batch normalization, codes measured from their mean, views that are moved a little; the rate
-        falls in `default`.
+        group instead of batch normalization, codes measured from their mean, views that are moved a little. In
+        `default` the rate falls, and Muon moves the convolutions: it learns as much in less than half of the time.
     """
 
     configs: ClassVar[Mapping[str, ModelConfig]] = {
         "default": SvrConfig(),
-        "reference": SvrConfig(steps=100_000, shapes=64, lr=5e-5, schedule="constant", channels=64, shift=0, warmup=0),
+        "reference": SvrConfig(
+            steps=100_000, shapes=64, lr=5e-5, schedule="constant", channels=64, shift=0, warmup=0, muon_lr=0.0
+        ),
     }
 
     auto_decoder = False
@@ -139,7 +143,12 @@ class SingleView(Model[SvrConfig]):
 
     def objectives(self) -> Sequence[Objective]:
         """The one objective: the encoder."""
-        return [Objective("code", [Group(list(self.encoder.parameters()), self.config.lr)], self._loss)]
+        muon: list[nn.Parameter] = []
+        adam: list[nn.Parameter] = []
+        for weight in self.encoder.parameters():
+            (muon if self.config.muon_lr and weight.ndim == 4 else adam).append(weight)
+        groups = [Group(adam, self.config.lr), Group(muon, self.config.muon_lr, "muon")]
+        return [Objective("code", groups, self._loss)]
 
     def values(self, points: Float[Tensor, "B P 3"], codes: Float[Tensor, "B C"]) -> Float[Tensor, "B P"]:
         """The target's field of each code at its points."""

@@ -31,7 +31,7 @@ class Batches:
     """The batches of a run from a step on.
 
     Shapes come in random order, each once before any comes again; the order, and what is drawn of a shape, depend on
-    the seed and the step alone. Rank r of n takes the r-th n-th of each step.
+    the seed and the step alone, and on `progress` if someone sets it. Rank r of n takes the r-th n-th of each step.
 
     Raises:
         ConfigError: the shapes of a step cannot be divided among the ranks.
@@ -40,6 +40,8 @@ class Batches:
     def __init__(self, shapes: Shapes, config: ModelConfig, plan: Plan) -> None:
         check_share(config, plan.ranks)
         self.shapes, self.config, self.plan = shapes, config, plan
+        self.progress = 0.0
+        """How much of a run that ends by the clock is behind it: draws go by that then, and not by their step."""
         self._orders: dict[int, np.ndarray] = {}
 
     def indices(self, step: int) -> list[int]:
@@ -51,10 +53,10 @@ class Batches:
         """The part of a step's batch that belongs to this rank, on the CPU."""
         share = self.config.shapes // self.plan.ranks
         first = self.plan.rank * share
-        records = []
+        records, where = [], max(step, int(self.progress * self.config.steps))
         for place, index in enumerate(self.indices(step)[first : first + share], first):
             shape = self.shapes[index]
-            records.append((index, self.config.draw(shape, self._rng(step, place, shape.shape_id), step)))
+            records.append((index, self.config.draw(shape, self._rng(step, place, shape.shape_id), where)))
         return stacked(records, self.plan.pin)
 
     def __call__(self, first: int) -> Iterator[Batch]:

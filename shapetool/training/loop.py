@@ -91,7 +91,9 @@ def fit(
     """
     ranks = ranks or Ranks()
     run = _start(model, folder, terms, ranks)
-    batches = Batches(shapes, model.config, _plan(model, terms, ranks))(run.state.step)
+    source = Batches(shapes, model.config, _plan(model, terms, ranks))
+    source.progress = run.progress if terms.budget else 0.0
+    batches = source(run.state.step)
     log = Log(folder / "log.jsonl", run.state.step) if ranks.first else None
     pictures = _milestones(run)
     stopped, loss = None, math.nan
@@ -104,6 +106,7 @@ def fit(
             loss = _step(run, moved(batch, model.device), shapes)
             run.state.step += 1
             loss, stopped = _agree(run, loss, before + time.perf_counter() - since)
+            source.progress = run.progress if terms.budget else 0.0
             finished = run.progress >= 1
             if log is not None and (run.state.step % terms.log_every == 0 or finished):
                 _note(run, log, loss)

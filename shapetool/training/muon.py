@@ -13,6 +13,8 @@ ROUNDS = 5
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, then every matrix orthogonalised, times `lr` and the root of its rows over its columns.
 
+    The weights of a convolution are a matrix with one row for each channel that comes out.
+
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, as `torch.optim.Muon` has it
         with `weight_decay=0`. Differences: matrices of one shape go together, and on the CPU in float32 instead of
         bfloat16, which CPUs without such units emulate at a twentieth of the speed.
@@ -29,11 +31,12 @@ class Muon(torch.optim.Optimizer):
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     alike.setdefault(tuple(matrix.shape), []).append(matrix)
-            for (rows, columns), matrices in alike.items():
-                along = orthogonalised(torch.stack([self._along(matrix, group["momentum"]) for matrix in matrices]))
+            for shape, matrices in alike.items():
+                along = torch.stack([self._along(matrix, group["momentum"]) for matrix in matrices]).flatten(2)
+                rows, columns = along.shape[1:]
                 size = group["lr"] * max(1.0, rows / columns) ** 0.5
-                for matrix, step in zip(matrices, along, strict=True):
-                    matrix.sub_(step, alpha=size)
+                for matrix, step in zip(matrices, orthogonalised(along), strict=True):
+                    matrix.sub_(step.view(shape), alpha=size)
 
     def _along(self, matrix: Tensor, momentum: float) -> Tensor:
         """The gradient with its momentum, which takes it in."""

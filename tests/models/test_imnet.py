@@ -214,7 +214,8 @@ def test_stages_share_the_steps_as_the_authors_epochs_do():
     assert [config.points_at(step) for step in (0, 50, 100)] == [4096, 8192, 16384]
     assert config.stages[config.stage(-1)] == 64  # validation, which a loss may call by its number of steps too
     assert config.stage(200) == config.stage(10**6) == 2
-    assert config.replace(steps=10**9).stage(0) == 2  # a run without an end is at its last stage
+    clock = config.replace(steps=10**9)  # a run that ends by the clock: batches ask by how much of it is over
+    assert [clock.stage(int(share * 10**9)) for share in (0, 0.24, 0.26, 0.49, 0.51)] == [0, 0, 1, 1, 2]
     assert config.evaluations(200) == 50 * 4096 + 50 * 8192 + 100 * 16384
     halves = TINY.replace(stages=[16, 32, 64], steps=7, points=100, shapes=3)
     assert [halves.stage(step) for step in range(7)] == [0, 0, 0, 1, 1, 2, 2]

@@ -198,6 +198,25 @@ def test_a_budget_ends_in_time_and_its_schedule_reaches_the_end(shapes, tmp_path
     assert again.step == ended.step
 
 
+def test_draws_go_by_the_clock_where_a_run_ends_by_it_and_by_their_step_elsewhere(shapes, tmp_path, monkeypatch):
+    asked: list[int] = []
+    drawn = type(CONFIG).draw
+
+    def draw(config, shape, rng, step):
+        asked.append(step)
+        return drawn(config, shape, rng, step)
+
+    monkeypatch.setattr(type(CONFIG), "draw", draw)
+    config = CONFIG.replace(steps=10**9, checkpoint_every=10**9)
+    fit(started(config, shapes), shapes, tmp_path / "clock", Terms(budget=0.5, draw_threads=0))
+    assert asked == sorted(asked)
+    assert asked[0] == 0
+    assert asked[-1] > 0.8 * 10**9
+    asked.clear()
+    fit(started(CONFIG.replace(steps=4), shapes), shapes, tmp_path / "steps", Terms(draw_threads=0))
+    assert sorted(set(asked)) == [0, 1, 2, 3]
+
+
 def test_a_budget_counts_all_starts_together(shapes, tmp_path):
     config = CONFIG.replace(steps=10**9, checkpoint_every=10**9)
     first = fit(started(config, shapes), shapes, tmp_path, Terms(budget=0.6, stop=Steps(5)))

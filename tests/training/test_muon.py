@@ -46,3 +46,15 @@ def test_what_has_no_gradient_stays_and_is_not_remembered():
     muon.step()
     assert torch.equal(still, torch.ones(2, 2))
     assert muon.state_dict()["state"] == {}
+
+
+def test_the_weights_of_a_convolution_move_as_the_matrix_with_a_row_for_each_channel():
+    torch.manual_seed(2)
+    kernel, matrix = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((6, 2, 3, 3), (6, 18)))
+    muon = Muon([{"params": [kernel, matrix]}], lr=0.1)
+    for _ in range(3):
+        kernel.grad = torch.randn(6, 2, 3, 3)
+        matrix.grad = kernel.grad.reshape(6, 18).clone()
+        muon.step()
+    assert matrix.norm() > 0.1
+    torch.testing.assert_close(kernel.reshape(6, 18), matrix)

@@ -2,13 +2,15 @@
 
     python benchmarks/extract.py --resolution 256 --runs 3 --json bench-results/extract.json
     python benchmarks/extract.py --resolution 512 --runs 1 --run runs/deepsdf runs/onet --contestants mise dense
+    python benchmarks/extract.py --resolution 512 --runs 1 --families --contestants mise dense
     python benchmarks/extract.py --memory 512 1024
 
 Seconds, of the clock and of all cores together, are medians over the runs, in which the contestants follow one another
 on one field. The loop asks the field at every node in the same batches, keeps the values as float32, and hands them to
 `skimage.measure.marching_cubes`. `share` is the part of the nodes that the search asked for, `moved` what moving
 vertices onto zero came to on top, both in hundredths of all nodes; `off` the largest |value| at a vertex in cells.
-`--run` takes the first shape of trained runs as fields in place of the others.
+`--run` takes the first shape of trained runs as fields in place of the others, `--families` one shape of each family of
+`make-shapes` by its closed form, and parts a few cells of the lattice thin.
 `--memory` measures one extraction of a ball that fills the box in a process of its own: seconds and its peak.
 """
 
@@ -26,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from shapetool.extraction.surface import Extraction, Facts, extract_with_facts
 from shapetool.geometry import analytic, families
-from shapetool.geometry.frame import fit
+from shapetool.geometry.frame import Similarity, fit
 from shapetool.geometry.lattice import lattice_axes
 from shapetool.geometry.sdf import SignedField
 from shapetool.render.sphere_trace import TorchField
@@ -69,6 +72,34 @@ def fields() -> dict[str, Field]:
         "knot, a mesh": SignedField(fit(knot, "sphere").apply_mesh(knot)),
         "network 6 x 128": network(),
     }
+
+
+def all_families(resolution: int) -> dict[str, Field]:
+    """One shape of each family that has a closed form, made to fit the box; and plates and rods of some cells."""
+    found: dict[str, Field] = {}
+    for name, family in families.FAMILIES.items():
+        if family.truth:
+            parameters = families.draw_parameters(name, np.random.default_rng(0))
+            exact, frame = families.true_distance(name, parameters), fit(families.build(name, parameters), "sphere")
+            assert exact is not None
+            found[name] = fitted(exact, frame)
+    cell = 2 / (resolution - 1)
+    for cells in (2, 3):
+        found[f"plate of {cells} cells"] = analytic.box((-0.7, -0.6, -cells / 2 * cell), (0.7, 0.6, cells / 2 * cell))
+        found[f"rod of {cells} cells"] = slanted(analytic.capsule(0.8, cells / 2 * cell))
+    return found
+
+
+def fitted(field: Field, frame: Similarity) -> Field:
+    """The distance of the shape that a frame makes of another, its own by `field`."""
+    return lambda points: field(frame.invert(points)) * frame.scale
+
+
+def slanted(field: Field) -> Field:
+    """A field turned about the axis (1, 2, 3), so that nothing in it lies along an axis of the lattice."""
+    turn = Rotation.from_rotvec(0.7 * np.array([1.0, 2.0, 3.0])).as_matrix()
+    # not points @ turn, whose last bits depend on how many points there are
+    return lambda points: field((points[:, None, :] * turn.T).sum(axis=2))
 
 
 def trained(folder: Path) -> Field:
@@ -145,6 +176,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="words in the names of fields")
     parser.add_argument("--run", nargs="*", type=Path, help="trained runs, whose first shapes are the fields")
+    parser.add_argument("--families", action="store_true", help="one shape of each family, and thin parts")
     parser.add_argument("--contestants", nargs="*", default=["mise", "dense", "loop"])
     parser.add_argument("--memory", type=int, nargs="*", help="only measure memory, at these resolutions")
     parser.add_argument("--methods", nargs="*", default=["mise", "dense"], help="what --memory measures")
@@ -162,7 +194,10 @@ def main() -> None:
     print(f"{options.resolution}^3 nodes, seconds, median of {options.runs}")
     keys = [*options.contestants, *(f"{name}_cpu" for name in options.contestants), "share", "moved", "off"]
     print(f"{'field':>16} " + " ".join(f"{head:>8}" for head in keys) + "  mise to dense")
-    chosen = {str(place): trained(place) for place in options.run} if options.run else fields()
+    if options.run:
+        chosen = {str(place): trained(place) for place in options.run}
+    else:
+        chosen = all_families(options.resolution) if options.families else fields()
     for name, field in chosen.items():
         if options.only and not any(word in name for word in options.only):
             continue

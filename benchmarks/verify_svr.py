@@ -30,7 +30,7 @@ from shapetool.training.shapes import Shapes, open_shapes
 FAMILIES, EACH, ACROSS = ("chair", "table", "mug"), 8, 32
 LEARNED, HELD_OUT, PIXELS = 64, 8, 64
 TARGET = {"steps": 500, "shapes": 8, "stages": [32], "stage_points": [512]}
-STEPS, BAR = 1500, 0.8
+STEPS, BAR = 2500, 0.8
 
 
 def prepared(folder: Path, seed: int) -> tuple[Path, Path]:

@@ -9,18 +9,14 @@ trains for seconds instead of a minute and a half, to try the commands alone.
 import argparse
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
-import numpy as np
-
-from shapetool.render.camera_file import cameras_text
-from shapetool.render.cameras import Cameras, focal_of, look_at, pinhole
-
+CAMERA = Path(__file__).with_name("camera.json")
 TRAIN = "shapetool train deepsdf sdf.h5 run --split lists --budget {budget} --seed 0"
 STEPS: list[tuple[str, str, list[str]]] = [
     (
@@ -56,9 +52,12 @@ STEPS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "A part becomes a whole",
-        "One view of each held-out shape, turned into points with normals: what a depth camera would see. `--camera` "
-        "says from where, so that the way to the points is known to be free.",
+        "One view of each held-out shape, turned into points with normals: what a depth camera would see. "
+        "[camera.json](../examples/camera.json) holds one camera that stands at (1.2, 1.5, 2.4) in the unit frame and "
+        "looks at the origin; copy it here. `--camera` says where it stood, so that the way to the points is known to "
+        "be free.",
         [
+            "sed 's|.*|meshes/&.obj|' lists/test.lst > test.txt",
             "shapetool render-views @test.txt views.h5 --cameras camera.json --channels depth,normal,rgb",
             "shapetool convert views.h5 partial --to cloud --frame unit",
             "shapetool extract run completed --complete partial --camera 1.2,1.5,2.4 --contact-sheet completed.png",
@@ -78,20 +77,13 @@ def run(command: str, folder: Path) -> tuple[str, float]:
     began = time.perf_counter()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
-        shlex.split(command), cwd=folder, env=os.environ | {"PATH": path, "COLUMNS": "110"}, text=True,
+        ["bash", "-c", command], cwd=folder, env=os.environ | {"PATH": path, "COLUMNS": "110"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     print(done.stdout, flush=True)
     if done.returncode:
         raise SystemExit(f"{command}: exit code {done.returncode}")
     return done.stdout, time.perf_counter() - began
-
-
-def camera_file(place: tuple[float, float, float], size: int = 128) -> str:
-    """One camera that looks at the origin from a place, in the form that `--cameras FILE` reads."""
-    pose = look_at(np.array([place]))
-    matrix = pinhole(focal_of(40.0, size), (size, size))[None]
-    return cameras_text(Cameras((size, size), matrix, pose))
 
 
 def shortened(text: str, most: int = 24) -> str:
@@ -102,11 +94,12 @@ def shortened(text: str, most: int = 24) -> str:
 
 def section(title: str, text: str, commands: list[str], folder: Path) -> tuple[list[str], float]:
     """A section of the page, after its commands ran."""
-    lines, total = [f"## {title}", "", text, ""], 0.0
+    lines, total = [f"## {title}", "", textwrap.fill(text, 150, break_long_words=False), ""], 0.0
     for command in commands:
         said, seconds = run(command, folder)
         total += seconds
-        lines += ["```sh", command, "```", "```text", shortened(said), "```", f"*{seconds:.0f} s*", ""]
+        answer = ["```text", shortened(said), "```"] if said.strip() else []
+        lines += ["```sh", command, "```", *answer, f"*{seconds:.0f} s*", ""]
     return lines, total
 
 
@@ -121,13 +114,11 @@ def main() -> None:
     if folder.exists() and any(folder.iterdir()):
         raise SystemExit(f"{folder}: expected an empty folder. Name another one.")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "camera.json").write_text(camera_file((1.2, 1.5, 2.4)))
+    shutil.copyfile(CAMERA, folder / CAMERA.name)
     words = {"budget": "6s" if options.quick else "90s", "first": "", "second": ""}
     page, total = [], 0.0
     for title, text, commands in STEPS:
         if title == "Meshes of held-out shapes":
-            ids = (folder / "lists" / "test.lst").read_text().split()
-            (folder / "test.txt").write_text("".join(f"meshes/{name}.obj\n" for name in ids))
             words["first"], words["second"] = (folder / "lists" / "train.lst").read_text().split()[:2]
         if options.quick:
             commands = [re.sub(r"--resolution 128", "--resolution 48", command) for command in commands]

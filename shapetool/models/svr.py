@@ -26,7 +26,7 @@ class SvrConfig(ModelConfig):
     there is room for.
     """
 
-    steps: int = 1500
+    steps: int = 2500
     shapes: int = 24
     lr: float = 2e-3
     muon_lr: float = 5e-2

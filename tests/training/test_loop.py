@@ -211,7 +211,7 @@ def test_draws_go_by_the_clock_where_a_run_ends_by_it_and_by_their_step_elsewher
     fit(started(config, shapes), shapes, tmp_path / "clock", Terms(budget=0.5, draw_threads=0))
     assert asked == sorted(asked)
     assert asked[0] == 0
-    assert asked[-1] > 0.8 * 10**9
+    assert asked[-1] > 10**6  # as many steps would take hours
     asked.clear()
     fit(started(CONFIG.replace(steps=4), shapes), shapes, tmp_path / "steps", Terms(draw_threads=0))
     assert sorted(set(asked)) == [0, 1, 2, 3]

@@ -1,7 +1,7 @@
 # make demo    from nothing to a dataset and a picture of it, in demo/
 # make test    style, types and tests
 # make bench   the claims of the README, measured against the peers on this machine
-# make verify  what each model learns, against its bars: half an hour on two idle cores
+# make verify  what each model learns, against its bars: two hours on two idle cores
 # make clean   removes what the others made, the environment included
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -62,7 +62,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 test: lint $(PYSDF)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 bench: $(PEERS)
 	mkdir -p bench-results

@@ -3,7 +3,7 @@
     python examples/tutorial.py work/ --page docs/tutorial.md
 
 Runs the commands of the tutorial one after the other in a folder, and writes the page with what they printed. `--quick`
-trains for seconds instead of a minute and a half, to try the commands alone.
+trains a dozen shapes for seconds instead of forty for a minute and a half, to try the commands alone.
 """
 
 import argparse
@@ -22,7 +22,7 @@ STEPS: list[tuple[str, str, list[str]]] = [
     (
         "Shapes",
         "Forty boxes with round edges, each with other sides. Any folder of closed meshes will do in their place.",
-        ["shapetool make-shapes rounded-box meshes --count 40 --seed 0"],
+        ["shapetool make-shapes rounded-box meshes --count {count} --seed 0"],
     ),
     (
         "Samples",
@@ -115,7 +115,12 @@ def main() -> None:
         raise SystemExit(f"{folder}: expected an empty folder. Name another one.")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(CAMERA, folder / CAMERA.name)
-    words = {"budget": "6s" if options.quick else "90s", "first": "", "second": ""}
+    words = {
+        "count": "12" if options.quick else "40",
+        "budget": "6s" if options.quick else "90s",
+        "first": "",
+        "second": "",
+    }
     page, total = [], 0.0
     for title, text, commands in STEPS:
         if title == "Meshes of held-out shapes":

@@ -87,7 +87,8 @@ class SingleView(Model[SvrConfig]):
         the mean square error of codes, whose author found it better than errors of the shapes. `reference` has its
         rate, batch and channels. Differences: colours and outline instead of grey, the layers of `ImageEncoder` with
         group instead of batch normalization, codes measured from their mean, views that are moved a little. In
-        `default` the rate falls, and Muon moves the convolutions: it learns as much in less than half of the time.
+        `default` the rate falls, and Muon moves the convolutions: after 1,000 steps the error of the codes is 0.07
+        instead of 0.25 (one run each, of `benchmarks/verify_svr.py`).
     """
 
     configs: ClassVar[Mapping[str, ModelConfig]] = {

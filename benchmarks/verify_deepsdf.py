@@ -6,9 +6,8 @@ Each seed is one JSON line with the figures of every configuration. Errors are i
 between the extracted surface and the true one, both ways, at 20,000 points each, the mean of both. Normals are those of
 the field at points of the true surface. Every configuration gets the same seconds of training on this machine: the
 published one with a step as small as that of the default, for otherwise it gets through hardly a step;
-`reference-small` also has a network as narrow as the default, so that it gets through as many steps. The wide ones are
-judged by the shapes they learned alone, for finding codes takes them longer than training. `failed` says why there is
-no figure.
+`reference-small` also has a network as narrow as the default. The wide ones are judged by the shapes they learned
+alone, for finding codes takes them longer than training. `failed` says why there is no figure.
 """
 
 import sys

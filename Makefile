@@ -1,5 +1,6 @@
 # make demo    from nothing to a dataset and a picture of it, in demo/
 # make test    style, types and tests
+# make faults  the tests of kills, broken disks and damaged files, as often as they are to be tried: an hour on an idle core
 # make bench   the claims of the README, measured against the peers on this machine
 # make verify  what each model learns, against its bars: two hours on two idle cores
 # make clean   removes what the others made, the environment included
@@ -19,7 +20,7 @@ MODULES := $(VENV)/.modules
 NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
 
 .DELETE_ON_ERROR:
-.PHONY: FORCE setup demo test lint bench verify clean
+.PHONY: FORCE setup demo test lint faults bench verify clean
 
 setup: $(INSTALLED)
 
@@ -64,6 +65,13 @@ lint: $(INSTALLED)
 test: lint $(PYSDF)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
+# One after the other: the deadlines by which processes must be gone are for a machine that is not full of others.
+faults: $(INSTALLED)
+	mkdir -p fault-results
+	rm -f fault-results/log.jsonl
+	SHAPETOOL_FAULTS=long SHAPETOOL_FAULTS_LOG=$(CURDIR)/fault-results/log.jsonl \
+	  $(BIN)/python -m pytest tests/faults -o timeout=7200 --durations=20
+
 bench: $(PEERS)
 	mkdir -p bench-results
 	$(BIN)/python benchmarks/sdf.py --data $(DATA) --runs $(RUNS) --json bench-results/sdf.json
@@ -88,4 +96,4 @@ verify: $(INSTALLED)
 	done; [ -z "$$missed" ] || { echo "missed a bar:$$missed"; exit 1; }
 
 clean:
-	rm -rf $(VENV) build demo bench-results
+	rm -rf $(VENV) build demo bench-results fault-results

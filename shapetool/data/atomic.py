@@ -1,9 +1,12 @@
 """Whole files or none: a file is written beside its place under a name that says whose it is, and renamed into it."""
 
 import contextlib
+import errno
 import os
 import socket
 from pathlib import Path
+
+WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: bool = False) -> bool:
@@ -23,9 +26,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: boo
             if durable:
                 os.fsync(file.fileno())
         if exclusive:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
+            if not _named_first(temporary, path):
                 return False
         else:
             os.replace(temporary, path)
@@ -38,6 +39,22 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: boo
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _named_first(temporary: Path, path: Path) -> bool:
+    """Whether `path` is now a name of the file, which nothing had before."""
+    try:
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+    if path.exists():
+        return False
+    os.rename(temporary, path)  # two at once may both come here, where the file system knows no better
+    return True
 
 
 def sync_file(path: Path) -> None:
@@ -61,7 +78,7 @@ def _sync(path: Path, flags: int) -> None:
 def beside(path: Path) -> Path:
     """A name next to `path` that no other process uses, here or on another machine of the same file system."""
     pid = os.getpid()
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{pid}-{_start(pid) or 0}.tmp")
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{pid}-{process_start(pid) or 0}.tmp")
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
@@ -71,12 +88,12 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
         place, _, owner = path.name.removesuffix(".tmp").rpartition(end)
         pid, _, start = owner.partition("-")
         ours = bool(place) and pid.isdigit() and name in (None, place[1:])
-        if ours and not _is_running(int(pid), start):
+        if ours and not is_running(int(pid), start):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def _is_running(pid: int, start: str) -> bool:
+def is_running(pid: int, start: str) -> bool:
     """Whether the process that began at `start` still runs: not one with the same number, nor one that only waits to
     be buried by a parent that never looks.
     """
@@ -86,11 +103,11 @@ def _is_running(pid: int, start: str) -> bool:
         return False
     except OSError:
         pass  # it is not ours to signal, so it exists
-    now = _start(pid)
+    now = process_start(pid)
     return now is None or start in ("0", now)
 
 
-def _start(pid: int) -> str | None:
+def process_start(pid: int) -> str | None:
     """When a process began, in ticks since the boot; "" for one that has ended, None where the system does not tell."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,8 @@ def run(
 
     Raises:
         CheckpointError: the folder's checkpoint is damaged or of another model, or there is none to resume.
-        ConfigError: an unknown model, configuration or setting, or a folder that holds something else.
+        ConfigError: an unknown model, configuration or setting, or a folder that holds something else or in which
+            another process trains.
         DataError: data of the wrong kind, without a column that is needed, with labels on one side only, or a loss
             that is not finite; the last checkpoint stands.
         OSError: the disk is full or fails.
@@ -87,9 +89,9 @@ def run(
 
     device = device_of(order.device)
     recipe, shapes, val, note = prepared(order)
-    with joined(device) as ranks, writable(order.run):
+    with joined(device) as ranks, writable(order.run), ExitStack() as held:
         model = _model(recipe).to(device)
-        ranks.first_does(lambda: claim(order, recipe), device)
+        ranks.first_does(lambda: claim(order, recipe, held), device)
         if not ranks.first:
             on_event, note = lambda event: None, None
         on_event({"event": "start", "model": recipe.model, "shapes": len(shapes), **_weights(model)})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from shapetool.data.atomic import remove_leftovers
+from shapetool.data.lock import sole_writer
 from shapetool.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,12 +37,14 @@ def refuse(order: Order, recipe: RunRecipe) -> None:
         raise ConfigError(f"{out}: expected an empty folder or a run, found {strange[0]!r}. Name another RUN.")
     if _begins(order):
         return
-    other = read_recipe(out).same_as(recipe, lengths=not order.resume)
-    if other is not None:
-        longer = "--resume to go on with this one, " if other in ("steps", "budget") else ""
+    difference = read_recipe(out).same_as(recipe, lengths=not order.resume)
+    if difference is not None:
+        name, had, wanted = difference
+        longer = "--resume to go on with this one, " if name in ("steps", "budget") else ""
+        values = f"{name} {had} -> {wanted}" if len(f"{had}{wanted}") < 60 else name
         raise ConfigError(
-            f"{out}: holds a run with another {other}. Give it the same settings to go on, {longer}--overwrite to "
-            "begin anew, or name another RUN."
+            f"{out}: holds a run with other settings: {values}. Give it the same settings to go on, "
+            f"{longer}--overwrite to begin anew, or name another RUN."
         )
 
 
@@ -50,11 +54,11 @@ def _begins(order: Order) -> bool:
     return not kept or (order.overwrite and not order.resume)
 
 
-def claim(order: Order, recipe: RunRecipe) -> None:
-    """None, once the folder is this run's.
+def claim(order: Order, recipe: RunRecipe, held: ExitStack) -> None:
+    """None, once the folder is this run's, and for as long as `held` lasts no other process may write there.
 
     Raises:
-        ConfigError: as `refuse`.
+        ConfigError: as `refuse`, or another process trains there.
         CheckpointError: as `refuse`.
         OSError: it cannot be written.
     """
@@ -62,6 +66,7 @@ def claim(order: Order, recipe: RunRecipe) -> None:
 
     refuse(order, recipe)
     order.run.mkdir(parents=True, exist_ok=True)
+    held.enter_context(sole_writer(order.run / ".lock", order.run))
     if _begins(order):
         for entry in order.run.iterdir():
             if entry.name in OURS or entry.name.startswith((".last.", ".best.")):

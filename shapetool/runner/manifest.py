@@ -17,6 +17,7 @@ from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import FileJob, Job, cores, shapes_per_shard
 
 MAX_BYTES = 2 << 30
+_SETTINGS = {"kind": str, "seed": int, "shapes_per_shard": int, "recipe": dict}  # what every run writes down
 
 
 @dataclass(frozen=True)
@@ -62,21 +63,31 @@ class Layout:
         return self.suffix is not None and json.loads(piece.read_bytes())["status"] != "ok"
 
 
-def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
-    """The layout of `folder`: frozen now if the folder is new, read and compared with `job` if it is not.
+def begin_folder(folder: Path, job: Job) -> None:
+    """None, once `folder` holds the settings of `job`: written now if the folder is new, compared if it is not.
 
     Raises:
         ConfigError: the folder was made with other settings, or holds something else.
         OSError: the folder cannot be written.
     """
-    manifest, settings = folder / "manifest.jsonl", folder / STATE / "settings.json"
+    manifest = folder / "manifest.jsonl"
     if not manifest.exists():
         names = [entry.name for entry in folder.iterdir() if entry.name[0] != "."] if folder.exists() else []
         if names and manifest.name not in names:  # another run may have begun this moment
             raise ConfigError(f"{folder}: expected a new or a dataset folder, found other files. Choose another OUT.")
         (folder / STATE / "spool").mkdir(parents=True, exist_ok=True)
-        write_whole(settings, to_json_line(describe(job)), exclusive=True)
+        write_whole(folder / STATE / "settings.json", to_json_line(describe(job)), exclusive=True)
     compare(folder, read_settings(folder), job)
+
+
+def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
+    """The layout of a folder that was begun: its list of items is frozen now, or read if it is there.
+
+    Raises:
+        DataError: the list is damaged.
+        OSError: the folder cannot be written.
+    """
+    manifest, settings = folder / "manifest.jsonl", folder / STATE / "settings.json"
     if not manifest.exists():
         write_whole(manifest, manifest_text(hashed(found)), exclusive=True)
     text = manifest.read_bytes()
@@ -108,10 +119,15 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / STATE / "settings.json"
     try:
         settings = json.loads(path.read_bytes())
-        if not isinstance(settings, dict) or "shapes_per_shard" not in settings:
-            raise ValueError("no settings")
+        if not isinstance(settings, dict):
+            raise ValueError("no object")
+        for name, kind in _SETTINGS.items():
+            if not isinstance(settings.get(name), kind):
+                raise ValueError(f"{name} is {str(settings.get(name))[:60]}")
+        if not 1 <= settings["shapes_per_shard"] <= MAX_BYTES or not isinstance(settings.get("suffix", ""), str):
+            raise ValueError("shapes_per_shard or suffix is none")
         return settings
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{folder}: expected the settings of the run in {STATE}/settings.json, but they cannot be read ({error}). "
             "Use --overwrite to begin anew."
@@ -207,12 +223,23 @@ def _parse(path: Path, text: bytes) -> list[Item]:
             entry = json.loads(line)
             problem = entry.get("problem") or {}
             item = Item(entry["id"], entry["source"], Path(), Path(), entry["size"], entry["sha256"])
-            items.append(replace(item, problem=problem.get("reason"), status=problem.get("status", "invalid")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            item = replace(item, problem=problem.get("reason"), status=problem.get("status", "invalid"))
+            _check_entry(item)
+            items.append(item)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(
                 f"{path}: line {number} is no manifest entry ({error}). Use --overwrite to begin anew."
             ) from error
     return items
+
+
+def _check_entry(item: Item) -> None:
+    """Nothing; raises ValueError unless what a line says of an item is of the types that a run writes."""
+    words = (item.id, item.source, item.status, "" if item.sha256 is None else item.sha256, item.problem or "")
+    if not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise ValueError("expected id, source, sha256 and problem as text")
+    if isinstance(item.size, bool) or not isinstance(item.size, int):
+        raise ValueError("expected size as a whole number")
 
 
 def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:

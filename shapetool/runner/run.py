@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from shapetool.data.atomic import remove_leftovers
+from shapetool.data.lock import SoleWriter, refuse_if_held
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import writable
 from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
 from shapetool.runner.joining import Joining
-from shapetool.runner.manifest import Layout, files_made, open_layout
+from shapetool.runner.manifest import Layout, begin_folder, files_made, open_layout
 from shapetool.runner.report import combine, read_report
 from shapetool.runner.schedule import Schedule, ShardPlan
 from shapetool.runner.signals import listening
@@ -24,6 +25,7 @@ from shapetool.runner.single import drop_torn, finished_lines, made_like, reopen
 from shapetool.runner.warm import warm_up
 
 REPORT_SECONDS = 30.0
+LOCK = "lock-"
 
 
 def run_job(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
@@ -56,6 +58,12 @@ def is_file(out: Path) -> bool:
 def report_path(out: Path) -> Path:
     """Where the report of `out` is."""
     return out.with_name(out.name + ".report.jsonl") if is_file(out) else out / "report.jsonl"
+
+
+def lock_path(folder: Path, shard: tuple[int, int] | None) -> Path:
+    """The lock of those who do this part of a dataset folder; different parts, or another division, may run beside."""
+    part, parts = shard or (0, 1)
+    return folder / STATE / f"{LOCK}{part}-of-{parts}"
 
 
 def failure_limit(text: str | None, total: int) -> int | None:
@@ -98,9 +106,13 @@ def _run_folder(job: Job, found: Sequence[Item], out: Path, options: Options) ->
         remove_dataset(out)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: exists and is no folder. OUT ends in .h5 for one file, or is a dataset folder.")
-    layout = open_layout(out, found, job)
-    _compare_inputs(layout.items, found, options)
-    return _fill(job, layout, options, report_path(out))
+    begin_folder(out, job)
+    with SoleWriter(lock_path(out, options.shard), out) as writer:
+        if not (out / "manifest.jsonl").exists():
+            writer.take()
+        layout = open_layout(out, found, job)
+        _compare_inputs(layout.items, found, options)
+        return _fill(job, layout, options, report_path(out), writer)
 
 
 def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
@@ -116,19 +128,22 @@ def _run_file(job: Job, found: Sequence[Item], out: Path, options: Options) -> S
             return Summary(out, report, len(lines), Counter(str(line["status"]) for line in lines), 0, 0)
         reopen(folder, lines, job)
     earlier = out if not options.overwrite and out.exists() and made_like(out, job) else None
-    layout = replace(open_layout(folder, found, job), stands_alone=True)
-    drop_torn(layout)
-    _compare_inputs(layout.items, found, options)
-    with Joining(layout, out, job.kind) as joining:
-        summary = _fill(job, layout, options, folder / "report.jsonl", earlier, joining)
-        if summary.stopped is None:
-            joining.finish()
-    if summary.stopped is None:
+    begin_folder(folder, job)
+    with SoleWriter(lock_path(folder, None), out) as writer:
+        writer.take()
+        layout = replace(open_layout(folder, found, job), stands_alone=True)
+        drop_torn(layout)
+        _compare_inputs(layout.items, found, options)
+        with Joining(layout, out, job.kind) as joining:
+            summary = _fill(job, layout, options, folder / "report.jsonl", writer, earlier, joining)
+            if summary.stopped is None:
+                joining.finish()
+        if summary.stopped is not None:
+            return replace(summary, out=out)
         os.replace(folder / "report.jsonl", report)
         os.replace(folder, _bin(folder))
         _empty_bin(folder)
         return replace(summary, out=out, report=report)
-    return replace(summary, out=out)
 
 
 def _fill(
@@ -136,6 +151,7 @@ def _fill(
     layout: Layout,
     options: Options,
     report: Path,
+    writer: SoleWriter,
     earlier: Path | None = None,
     joining: Joining | None = None,
 ) -> Summary:
@@ -154,6 +170,7 @@ def _fill(
             joining.published(shard)
     total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
     if plans or joining is not None:
+        writer.take()
         warm_up(job.preload)
     workers = max(1, min(options.workers or cores(), todo))
     threads = max(1, (options.workers or cores()) // workers)
@@ -244,8 +261,10 @@ def remove_dataset(folder: Path) -> None:
     """None, once a data set's folder is gone.
 
     Raises:
-        ConfigError: the folder holds files that are no part of a data set.
+        ConfigError: the folder holds files that are no part of a data set, or another process writes there.
     """
+    for lock in (folder / STATE).glob(f"{LOCK}*"):
+        refuse_if_held(lock, folder)
     strange = _strange(folder)
     if strange:
         raise ConfigError(

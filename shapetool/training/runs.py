@@ -53,8 +53,11 @@ class RunRecipe:
             "val_ids": list(self.val_ids),
         }
 
-    def same_as(self, other: "RunRecipe", lengths: bool) -> str | None:
-        """The first setting in which two recipes differ, None if in none; without `lengths`, steps and budget may."""
+    def same_as(self, other: "RunRecipe", lengths: bool) -> tuple[str, Any, Any] | None:
+        """The first setting in which two recipes differ, with the value here and there; None if in none.
+
+        Without `lengths`, steps and budget may differ.
+        """
         mine, theirs = (json.loads(json.dumps(recipe.to_dict())) for recipe in (self, other))
         if not lengths:
             for settings in (mine, theirs):
@@ -64,9 +67,9 @@ class RunRecipe:
             if isinstance(mine.get(key), dict):
                 for name in mine[key]:
                     if mine[key][name] != theirs[key].get(name):
-                        return name
+                        return name, mine[key][name], theirs[key].get(name)
             elif mine.get(key) != theirs.get(key):
-                return key
+                return key, mine.get(key), theirs.get(key)
         return None
 
 

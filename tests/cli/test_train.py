@@ -302,7 +302,7 @@ def test_what_the_first_process_refuses_ends_both(sampled, tmp_path):
     assert main(words(sampled, tmp_path / "run", "-q")) == 0
     done = torchrun(*words(sampled, tmp_path / "run", width=17))
     assert done.returncode == 1
-    assert done.stderr.count("holds a run with another width") == 1
+    assert done.stderr.count("holds a run with other settings: width") == 1
     assert "defect" not in done.stderr
 
 

@@ -307,11 +307,11 @@ def test_overwrite_deletes_nothing_for_an_order_that_is_refused(sampled, copied,
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"width": 17}, "another width"),
-        ({"steps": 30}, r"another steps.*--resume to go on with this one"),
-        ({"seed": 3}, "another seed"),
-        ({"precision": "bf16"}, "another precision"),
-        ({"budget": 7.0}, r"another budget.*--resume"),
+        ({"width": 17}, "other settings: width"),
+        ({"steps": 30}, r"other settings: steps.*--resume to go on with this one"),
+        ({"seed": 3}, "other settings: seed"),
+        ({"precision": "bf16"}, "other settings: precision"),
+        ({"budget": 7.0}, r"other settings: budget.*--resume"),
     ],
     ids=str,
 )
@@ -328,12 +328,12 @@ def test_a_run_with_other_settings_is_refused_and_stands(sampled, copied, change
 
 def test_a_run_on_other_shapes_is_refused(sampled, copied, tmp_path):
     fewer = changed(sampled, tmp_path / "fewer.h5", lambda columns, row: None, rows=5)
-    with pytest.raises(ConfigError, match="another shape_ids"):
+    with pytest.raises(ConfigError, match="other settings: shape_ids"):
         run(order(fewer, copied))
 
 
 def test_a_configuration_that_is_named_when_resuming_must_be_that_of_the_run(sampled, copied):
-    with pytest.raises(ConfigError, match="holds a run with another"):
+    with pytest.raises(ConfigError, match="holds a run with other settings"):
         run(replace(order(sampled, copied), config="curriculum", resume=True))
 
 
@@ -384,7 +384,7 @@ def test_a_run_of_another_model_is_named(sampled, copied, monkeypatch):
     monkeypatch.setitem(MODELS, "other", MODELS["deepsdf"])
     with pytest.raises(CheckpointError, match="expected a run of other, found one of deepsdf"):
         run(replace(order(sampled, copied), model="other", resume=True))
-    with pytest.raises(ConfigError, match="another model"):
+    with pytest.raises(ConfigError, match="other settings: model deepsdf -> other"):
         run(replace(order(sampled, copied), model="other"))
 
 

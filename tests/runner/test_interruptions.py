@@ -244,12 +244,3 @@ def test_a_disk_that_refuses_the_one_file_keeps_what_is_finished(runs: Runs) -> 
     runs.wait_until_gone()
     assert runs.finish("out.h5") == 3
     assert (runs.folder / "out.h5").read_bytes() == (runs.folder / "truth.h5").read_bytes()
-
-
-def test_two_runs_of_the_same_folder_at_once_do_no_harm(runs: Runs) -> None:
-    runs.finish("truth")
-    both = [runs.start("out", delay=0.05) for _ in range(2)]
-    for process in both:
-        errors = process.communicate(timeout=120)[1]
-        assert process.returncode == 3, errors.decode()
-    check_complete(runs, "out", "truth")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.faulty_run import Shim
+
 LONG = os.environ.get("SHAPETOOL_FAULTS") == "long"
 
 
@@ -28,3 +30,9 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
                 file.write(json.dumps(line) + "\n")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
+    """Runs commands and lets their N-th call on files fail; skips where there is no compiler to build that with."""
+    return Shim(tmp_path_factory.mktemp("shim"))

@@ -95,6 +95,7 @@ class Schedule:
                     for future in finished:
                         self._finish(self.in_flight[future], future)
                         del self.in_flight[future]
+                        self.broken = 0
                 except (BrokenProcessPool, RuntimeError) as error:
                     if stop.reason:
                         break

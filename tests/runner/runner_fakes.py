@@ -1,6 +1,8 @@
 """A job for the tests of the runner: small records from small text files, and files that misbehave in every way."""
 
+import ctypes
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -67,16 +69,47 @@ def misbehave(text: str, item: Item) -> None:
             os._exit(3)
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "wild":
+            ctypes.string_at(0)
+        case "abort":
+            os.abort()
         case "hang":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(600)
+        case "loop" | "regex" | "sum" | "stubborn" as kind:
+            item.path.with_suffix(".pid").write_text(f"{os.getpid()} {time.time()}\n")
+            never_end(kind)
         case "memory":
             np.ones(1 << 40, dtype=np.uint8)
+        case "eater":
+            eat(item)
         case "once":
             marker = item.path.with_suffix(".marker")
             if not marker.exists():
                 marker.touch()
                 os._exit(9)
+
+
+def never_end(kind: str) -> None:
+    """Does not return: a loop of Python, two of C that hold the interpreter's lock, one that ignores SIGTERM."""
+    if kind == "regex":
+        re.match("(a+)+$", "a" * 64 + "b")
+    if kind == "sum":
+        sum(iter(int, 1))
+    if kind == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(1)
+    while True:
+        pass
+
+
+def eat(item: Item) -> None:
+    """Takes memory and writes to all of it, until there is no more; says before in which process."""
+    item.path.with_suffix(".pid").write_text(f"{os.getpid()} {time.time()}\n")
+    taken = []
+    while True:
+        taken.append(np.ones(1 << 21))
 
 
 def join_after_a_death(task: JoinTask) -> dict[str, Any]:

@@ -7,12 +7,15 @@ the file given by `--config`, and is the default last. Nothing heavy is imported
 import tomllib
 from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shapetool import __version__
 from shapetool.errors import ConfigError, suggestion
+
+if TYPE_CHECKING:
+    from shapetool.runner.engines.cluster import Cluster
 
 # Options that a configuration file may not set: one names the file, the others print and leave.
 NOT_FROM_A_FILE = {"config", "version", "help"}
@@ -29,7 +32,7 @@ def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: expected a TOML file with options, but: {reason}.") from error
     allowed = known - NOT_FROM_A_FILE
@@ -73,6 +76,23 @@ def _choice(option: str, choices: tuple[str, ...], later: dict[str, str]) -> Any
         return value
 
     return check
+
+
+def cluster(engine: str, where: str | None, workers: int | None, words: list[str] | None) -> "Cluster | None":
+    """The cluster that the options ask for, None where this machine does the work.
+
+    Raises:
+        ConfigError: options of Dask without it, words that make no sense, or a package that is not installed.
+    """
+    if engine != "dask":
+        if where is not None or workers is not None or words:
+            raise ConfigError("--dask, --dask-workers and --dask-set want --engine dask.")
+        return None
+    from shapetool.runner.engines.cluster import check_installed, read_cluster
+
+    chosen = read_cluster(where or "local", workers, words or [])
+    check_installed(chosen)
+    return chosen
 
 
 def show_version(asked: bool) -> bool:
@@ -137,9 +157,26 @@ Engine = Annotated[
     _shared(
         "engine",
         metavar="local|dask",
-        help="What runs the workers; dask comes with the dask extra in a later version.",
-        callback=_choice("--engine", ("local",), {"dask": "the dask extra"}),
+        help="What runs the workers: this machine, or Dask on many (needs the dask extra).",
+        callback=_choice("--engine", ("local", "dask"), {}),
     ),
+]
+Dask = Annotated[
+    str | None,
+    _shared(
+        "dask",
+        metavar="WHERE",
+        help="For --engine dask: local (the default), slurm, pbs, lsf, sge, oar, moab or htcondor, the address of a "
+        "scheduler, or its file.json.",
+    ),
+]
+DaskWorkers = Annotated[
+    int | None,
+    _shared("dask-workers", help="Dask workers, or jobs, at most; each has -j processes. Default: 1.", min=1),
+]
+DaskSet = Annotated[
+    list[str] | None,
+    typer.Option("--dask-set", metavar="KEY=VALUE", help="For the jobs: queue=short, cores=8, walltime=02:00:00."),
 ]
 Overwrite = Annotated[bool, _spoken("overwrite", "Replace what OUT holds.")]
 DryRun = Annotated[bool, _spoken("dry-run", "Say what would be done and write nothing.")]

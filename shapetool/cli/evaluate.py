@@ -97,6 +97,9 @@ def evaluate(
     device: _options.Device = "auto",
     shard: _options.Shard = None,
     engine: _options.Engine = "local",
+    dask: _options.Dask = None,
+    dask_workers: _options.DaskWorkers = None,
+    dask_set: _options.DaskSet = None,
     overwrite: _options.Overwrite = False,
     dry_run: _options.DryRun = False,
     item_timeout: _options.ItemTimeout = 600.0,
@@ -141,6 +144,7 @@ def evaluate(
             item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
+            cluster=_options.cluster(engine, dask, dask_workers, dask_set),
             on_event=progress,
         )
         found = pipeline.evaluate(first, truth, recipe, second=second, out=out, seed=seed, options=options)
@@ -215,10 +219,9 @@ def show(found: "Evaluation", worst: int, *, json: bool, quiet: bool) -> None:
 
 
 def _print_table(summary: dict[str, Any], rows: list[dict[str, Any]], worst: int) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console, measured = Console(highlight=False), summary["metrics"]
+    console, measured = _report.console(), summary["metrics"]
     table = _table("metric", "without failures", "95 % interval", "with failures", "by category")
     for key in [*SHOWN, *SHOWN_TOO]:
         if key in measured:

@@ -47,6 +47,9 @@ def repair(
     workers: _options.Workers = None,
     shard: _options.Shard = None,
     engine: _options.Engine = "local",
+    dask: _options.Dask = None,
+    dask_workers: _options.DaskWorkers = None,
+    dask_set: _options.DaskSet = None,
     overwrite: _options.Overwrite = False,
     dry_run: _options.DryRun = False,
     item_timeout: _options.ItemTimeout = 600.0,
@@ -80,6 +83,7 @@ def repair(
             item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
+            cluster=_options.cluster(engine, dask, dask_workers, dask_set),
             on_event=listener,
         )
         if dry_run:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from shapetool.runner.engines.cluster import Cluster
 from shapetool.runner.items import Item
 
 STATUSES = ("ok", "skipped", "invalid", "failed", "timeout", "crashed", "oom")
@@ -67,7 +68,10 @@ class FileJob(Job, Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is done. None of these changes a byte of the shards."""
+    """How a run is done. None of these changes a byte of the shards.
+
+    With a `cluster` its Dask workers do the shards, each with `workers` processes; without one, this machine does.
+    """
 
     workers: int | None = None
     shard: tuple[int, int] | None = None
@@ -76,6 +80,7 @@ class Options:
     item_memory: int | None = None
     max_failures: str | None = None
     retry: str | None = None
+    cluster: Cluster | None = None
     on_event: Callable[[Event], None] | None = None
 
     def emit(self, event: str, **values: Any) -> None:

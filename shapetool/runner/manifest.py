@@ -11,6 +11,7 @@ from typing import Any
 
 from shapetool import __version__
 from shapetool.data.atomic import write_whole
+from shapetool.data.outside import stays_below
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import to_json_line
 from shapetool.runner.items import STATE, Item
@@ -25,7 +26,7 @@ class Layout:
     """Names inside a dataset folder, and the division of the manifest into shards."""
 
     folder: Path
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     per_shard: int
     manifest_sha256: str
     digest: str
@@ -254,5 +255,7 @@ def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:
                 item = replace(item, problem=None)  # it could not be read then; --retry may try now
         elif item.problem is None:
             item = replace(item, problem="in the manifest, but not among the inputs of this run", status="failed")
+        if item.problem is None and not stays_below(item.id):  # no run writes such a line
+            raise DataError(f"the manifest names {item.id!r}, which leads out of OUT. Use --overwrite to begin anew.")
         located.append(item)
     return tuple(located)

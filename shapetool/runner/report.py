@@ -22,8 +22,10 @@ def read_report(path: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             line = json.loads(text, object_pairs_hook=_with_shared_names)
+            if not isinstance(line["id"], str) or not isinstance(line["status"], str):
+                raise ValueError("expected id and status as text")
             lines.append({"id": line["id"], "status": line["status"], **line})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{path}: line {number} is no report line ({error}). Use --overwrite to begin anew."
             ) from error

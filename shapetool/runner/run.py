@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from shapetool.data.atomic import remove_leftovers
 from shapetool.data.lock import SoleWriter, refuse_if_held
@@ -20,7 +21,7 @@ from shapetool.runner.joining import Joining
 from shapetool.runner.manifest import Layout, begin_folder, files_made, open_layout
 from shapetool.runner.report import combine, read_report
 from shapetool.runner.schedule import Schedule, ShardPlan
-from shapetool.runner.signals import listening
+from shapetool.runner.signals import Stop, listening
 from shapetool.runner.single import drop_torn, finished_lines, made_like, reopen, report_item
 from shapetool.runner.warm import warm_up
 
@@ -108,8 +109,8 @@ def _run_folder(job: Job, found: Sequence[Item], out: Path, options: Options) ->
         raise ConfigError(f"{out}: exists and is no folder. OUT ends in .h5 for one file, or is a dataset folder.")
     begin_folder(out, job)
     with SoleWriter(lock_path(out, options.shard), out) as writer:
-        if not (out / "manifest.jsonl").exists():
-            writer.take()
+        if lock_path(out, options.shard).exists() or not (out / "manifest.jsonl").exists():
+            writer.take()  # a lock that a killed run left behind goes, even where nothing else is left to do
         layout = open_layout(out, found, job)
         _compare_inputs(layout.items, found, options)
         return _fill(job, layout, options, report_path(out), writer)
@@ -172,24 +173,51 @@ def _fill(
     if plans or joining is not None:
         writer.take()
         warm_up(job.preload)
-    workers = max(1, min(options.workers or cores(), todo))
-    threads = max(1, (options.workers or cores()) // workers)
-    options.emit("start", total=total, done=total - todo, shards=len(plans), workers=workers)
-    schedule = Schedule(job, layout, plans, options, workers, threads, joining)
+    engines = _engines(job, layout, plans, options, joining)
+    options.emit("start", total=total, done=total - todo, shards=len(plans), workers=engines[0].workers)
+    limit, tick = failure_limit(options.max_failures, total), _ticking(layout, report, options)
     try:
         with listening() as stop:
-            schedule.run(stop, failure_limit(options.max_failures, total), _ticking(layout, report, options))
+            for engine in engines:
+                engine.run(stop, limit, tick)
     finally:
         if plans or not report.exists():
             combine(layout, report)
-    counts.update(schedule.counts)
-    stopped = stop.reason or ("max-failures" if schedule.too_many else None)
+    decided = Counter(status for engine in engines for status in engine.decided.values())
+    counts.update(decided)
+    stopped = stop.reason or ("max-failures" if any(engine.too_many for engine in engines) else None)
     if all(layout.published(shard) for shard in shards) and (joining is None or joining.has_ended):
         stopped = None
     if stopped is None:
         _drop_spools(layout, shards)
         _sweep(layout)
-    return Summary(layout.folder, report, total, counts, len(schedule.decided), len(plans), stopped)
+    return Summary(layout.folder, report, total, counts, decided.total(), len(plans), stopped)
+
+
+class _Engine(Protocol):
+    """What does the shards of a run, or a part of that work."""
+
+    decided: dict[int, str]
+    too_many: bool
+    workers: int
+
+    def run(self, stop: Stop, failure_limit: int | None, tick: Callable[[], None]) -> None:
+        """None, once everything is done or the run was stopped."""
+
+
+def _engines(
+    job: Job, layout: Layout, plans: Sequence[ShardPlan], options: Options, joining: Joining | None
+) -> list[_Engine]:
+    """What is to run, one after the other: this machine's workers, or a cluster and then whoever joins its shards."""
+    available, todo = options.workers or cores(), sum(len(plan.todo) for plan in plans)
+    workers = max(1, min(available, todo))
+    threads = max(1, available // workers)
+    if options.cluster is None:
+        return [Schedule(job, layout, plans, options, workers, threads, joining)]
+    from shapetool.runner.engines.dask import DaskSchedule
+
+    shards: list[_Engine] = [DaskSchedule(job, layout, plans, options, options.cluster, joining)]
+    return [*shards, Schedule(job, layout, [], options, 1, 1, joining)] if joining is not None else shards
 
 
 def _sweep(layout: Layout) -> None:

@@ -62,7 +62,8 @@ def write_spool(path: Path, ticket: Ticket, line: Mapping[str, Any], columns: Ma
             file.truncate(len(head) + offset)
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        reason = f"{error.strerror} while writing {len(head) + offset} bytes"
+        raise OSError(error.errno, reason, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -99,11 +100,22 @@ def read_columns(path: Path, ticket: Ticket) -> dict[str, Any] | None:
             for name, place in head["arrays"].items():
                 shape, dtype = tuple(place["shape"]), np.dtype(place["dtype"])
                 mapped = 0 not in shape
+                if dtype.hasobject:  # its bytes would be taken for pointers
+                    return None
                 columns[name] = (
                     np.memmap(file, dtype, "r", start + place["offset"], shape) if mapped else np.empty(shape, dtype)
                 )
             return columns
-    except FileNotFoundError:
+    except (
+        FileNotFoundError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        SyntaxError,
+    ):
         return None
 
 
@@ -115,6 +127,6 @@ def _head(file: BinaryIO, ticket: Ticket | None) -> dict[str, Any] | None:
         size = os.fstat(file.fileno()).st_size
         if size != len(first) + head["bytes"] or (ticket is not None and head["ticket"] != vars(ticket)):
             return None
-        return head
-    except (ValueError, KeyError, TypeError):
+        return head if isinstance(head["line"], dict) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -4,7 +4,9 @@ Nothing heavy is imported here, for this comes first of all that a command does.
 """
 
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
+import signal
 import sys
 import threading
 import types
@@ -28,13 +30,29 @@ def plain_main() -> Iterator[None]:
             sys.modules["__main__"] = main
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Lets the process that is started here never hear Ctrl-C, which a terminal sends to all: it would tell of it while
+    it imports. The caller hears it when the block ends.
+    """
+    multiprocessing.resource_tracker.ensure_running()  # it comes first, is deaf, and lets its caller hear again
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def warm_up(modules: Sequence[str]) -> None:
     """None; starts the process that workers are forked from, which imports `modules` while the caller goes on."""
     multiprocessing.forkserver.set_forkserver_preload([*ALWAYS, *modules])
     before = {name: os.environ.get(name) for name in SINGLE_THREADED}
     os.environ.update({name: os.environ.get(name, "1") for name in SINGLE_THREADED})
     try:
-        with plain_main():
+        with plain_main(), _deaf_to_ctrl_c():
             multiprocessing.forkserver.ensure_running()
     finally:
         for name, value in before.items():

@@ -1,0 +1,181 @@
+"""Where Dask's workers are: on this machine, at a scheduler that runs already, or jobs of a batch system."""
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from shapetool.errors import ConfigError, suggestion
+
+# The batch systems that dask-jobqueue speaks to, by the class that does.
+BATCH = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
+    "htcondor": "HTCondorCluster",
+}
+LOT = "shapetool-lot"
+LOOPBACK = ("127.", "localhost", "[::1]")
+WAIT_SECONDS = 30
+LEAVE_SECONDS = 300  # a job stops taking lots so long before its end
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Which Dask runs a run: `where` is `local`, a batch system, the address of a scheduler, or its file.
+
+    `workers` is how many Dask workers are started at most, each with a pool of processes of its own; `settings` go to
+    the class of dask-jobqueue, or to `LocalCluster`.
+    """
+
+    where: str = "local"
+    workers: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def runs_already(self) -> bool:
+        """Whether `where` is a scheduler that others started."""
+        return "://" in self.where or self.where.endswith(".json")
+
+
+def read_cluster(where: str, workers: int | None, words: Sequence[str]) -> Cluster:
+    """The cluster that the options name; each of `words` is KEY=VALUE, a value in Python's spelling or plain text.
+
+    Raises:
+        ConfigError: unknown words, or settings for a scheduler that runs already.
+    """
+    settings = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise ConfigError(f"--dask-set {word}: expected KEY=VALUE, such as queue=short or cores=8.")
+        settings[key] = _value(value)
+    cluster = Cluster(where, workers, settings)
+    if not cluster.runs_already and where not in ("local", *BATCH):
+        raise ConfigError(
+            f"--dask {where}: expected local, {', '.join(BATCH)}, the address of a scheduler such as tcp://host:8786, "
+            f"or its file.json{suggestion(where, ['local', *BATCH])}"
+        )
+    if cluster.runs_already and (settings or workers is not None):
+        raise ConfigError(f"--dask {where}: runs already, so --dask-workers and --dask-set have nothing to start.")
+    return cluster
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def check_installed(cluster: Cluster) -> None:
+    """Nothing, if the packages are there that this cluster needs.
+
+    Raises:
+        ConfigError: one is missing.
+    """
+    from importlib.util import find_spec
+
+    for package in ("distributed", *(("dask_jobqueue",) if cluster.where in BATCH else ())):
+        if find_spec(package) is None:
+            name = package.replace("_", "-")
+            raise ConfigError(f"--engine dask: {name} is not installed: pip install 'shapetool[dask]'.")
+
+
+@contextmanager
+def opened(cluster: Cluster, notice: Any) -> Iterator[tuple[Any, int]]:
+    """A client of the cluster, and how many workers it may come to have (0 where others decide); `notice` is told what
+    a user should know.
+
+    Raises:
+        ConfigError: nothing answers there, or the batch system refuses its settings.
+    """
+    import dask
+    from distributed import Client
+
+    check_installed(cluster)
+    ours = {
+        "distributed.worker.daemon": False,
+        "distributed.scheduler.allowed-failures": 3,
+        "distributed.scheduler.default-task-durations": {LOT: "5 minutes"},  # so that a batch system is asked at once
+        "distributed.admin.low-level-log-length": 0,
+        "logging.distributed": "error",
+    }
+    with dask.config.set(ours):
+        if cluster.runs_already:
+            with _joined(cluster.where, notice) as client:
+                yield client, 0
+            return
+        started, most = _started(cluster, notice)
+        with started, Client(started) as client:
+            yield client, most
+
+
+@contextmanager
+def _joined(where: str, notice: Any) -> Iterator[Any]:
+    from distributed import Client
+
+    if where.endswith(".json") and not os.path.exists(where):
+        raise ConfigError(f"--dask {where}: no such file. `dask scheduler --scheduler-file {where}` writes it.")
+    place = {"scheduler_file": where} if where.endswith(".json") else {"address": where}
+    try:
+        client = Client(**place, timeout=WAIT_SECONDS)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"--dask {where}: no scheduler answers there ({error}).") from error
+    with client:
+        warn_of_plain(str(client.scheduler.address), notice)
+        yield client
+
+
+def warn_of_plain(address: str, notice: Any) -> None:
+    """None; `notice` is told where whoever reaches the scheduler may run code as this user."""
+    scheme, _, host = address.partition("://")
+    if scheme == "tcp" and not host.startswith(LOOPBACK):
+        notice(
+            f"the scheduler {address} has no TLS: whoever reaches it can run code as this user. Use it on networks "
+            "that you trust, or a tls:// address."
+        )
+
+
+def _started(cluster: Cluster, notice: Any) -> tuple[Any, int]:
+    if cluster.where == "local":
+        from distributed import LocalCluster
+
+        count = cluster.workers or 1
+        given = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": 40, **cluster.settings}
+        return LocalCluster(n_workers=count, threads_per_worker=1, processes=True, memory_limit=None, **given), count
+    return _batch(cluster, notice)
+
+
+def _batch(cluster: Cluster, notice: Any) -> tuple[Any, int]:
+    import dask_jobqueue
+
+    count = cluster.workers or 1
+    given: dict[str, Any] = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard": False}}
+    given |= {"processes": 1, "security": True, **cluster.settings}
+    given["worker_extra_args"] = [*_lifetime(given.get("walltime")), *given.get("worker_extra_args", [])]
+    try:
+        started = getattr(dask_jobqueue, BATCH[cluster.where])(**given)
+    except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
+        raise ConfigError(f"--dask {cluster.where}: it cannot be started with these --dask-set ({error}).") from error
+    warn_of_plain(str(started.scheduler_address), notice)
+    started.adapt(minimum=0, maximum=count, interval="2s")
+    return started, count
+
+
+def _lifetime(walltime: Any) -> list[str]:
+    """The words by which a worker leaves in order before its job is ended, and workers leave one after the other."""
+    numbers = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+)(?::(\d+))?", str(walltime or ""))
+    if numbers is None:
+        return []
+    days, hours, minutes, seconds = (int(number or 0) for number in numbers.groups())
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total <= 2 * LEAVE_SECONDS:
+        return []
+    return ["--lifetime", f"{total - LEAVE_SECONDS}s", "--lifetime-stagger", "2m"]

@@ -1,5 +1,6 @@
 """What a command says and how it ends: data on stdout, all else on stderr, one exit code for each kind of end."""
 
+import contextlib
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ SOME_FAILED = 3
 IO_FAILED = 74
 INTERRUPTED = 75
 CTRL_C = 130
+LEAST_WIDTH = 80
 
 # Every error of the command-line parser descends from this class, whichever parser this typer carries.
 ParserError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -89,8 +91,24 @@ def fail(error: BaseException) -> int:
 
 
 def note(text: str) -> None:
-    """Prints one line on stderr, where people read it; never interpreted as markup."""
-    sys.stderr.write(one_line(text) + "\n")
+    """Prints one line on stderr, where people read it; never interpreted as markup, and lost where nobody listens."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(one_line(text) + "\n")
+
+
+def console() -> Any:
+    """What prints tables on stdout: numbers are kept on a narrow terminal, which breaks the lines itself."""
+    from rich.console import Console
+
+    made = Console(highlight=False, markup=False)
+    made.width = max(made.width, LEAST_WIDTH)
+    return made
+
+
+def bold(text: str) -> str:
+    """The text for a name in a table; plain where a terminal or its user wants it so, and in a file."""
+    plain = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
+    return text if plain else typer.style(text, bold=True)
 
 
 def data(record: Mapping[str, Any]) -> None:

@@ -50,7 +50,6 @@ class _Steps:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from shapetool.report.sets import set_lines
@@ -60,7 +59,7 @@ def _print(summary: dict[str, Any]) -> None:
         table.add_column(name, no_wrap=True)
     for cells in set_lines(summary):
         table.add_row(*(_report.one_line(cell) for cell in cells))
-    Console(highlight=False, markup=False).print(table)
+    _report.console().print(table)
 
 
 def _notes(summary: dict[str, Any], rows: list[dict[str, Any]], out: Path | None) -> None:

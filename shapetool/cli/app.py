@@ -1,6 +1,5 @@
 """The `shapetool` command: gathers the subcommands and turns every error into one line and an exit code."""
 
-import os
 import signal
 import sys
 import threading
@@ -10,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from shapetool.cli import _options, _report
+from shapetool.cli import _options, _report, _streams
 from shapetool.cli.convert import convert
 from shapetool.cli.evaluate import evaluate
 from shapetool.cli.extract import extract
@@ -94,6 +93,7 @@ def _warm_up(words: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one run of the command line; errors are printed, never raised."""
+    _streams.complete()
     words = list(sys.argv[1:] if arguments is None else arguments)
     _warm_up(words)
     try:
@@ -106,9 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit):
         # The reader of our stdout left (`shapetool info x | head`): nobody is there to be told. The parser, which meets
         # this while it prints the help, asks to exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _streams.let_go()
         return _report.IO_FAILED
     except typer.Exit as leave:
         return int(leave.exit_code)
     except (Exception, KeyboardInterrupt) as error:
-        return _report.fail(error)
+        code = _report.fail(error)
+        _streams.let_go()
+        return code

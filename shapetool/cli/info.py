@@ -44,7 +44,7 @@ def _show(about: Mapping[str, Any]) -> None:
     rows = [(_report.one_line(name), _report.one_line(text)) for name, text in _rows(about)]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        typer.echo(f"{typer.style(name, bold=True)}{' ' * (width - len(name))}  {text}".rstrip())
+        typer.echo(f"{_report.bold(name)}{' ' * (width - len(name))}  {text}".rstrip())
 
 
 def _rows(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

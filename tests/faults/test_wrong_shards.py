@@ -207,12 +207,10 @@ def test_a_shard_that_changes_under_an_open_data_set_gives_true_values_or_an_err
         shard(folder).write_bytes(data[:3000])
     refused = 0
     for index in (0, 2, 5, 3, 1):
-        try:
-            row = dataset[index]
-        except DataError as error:
-            assert "shard-00001.h5" in str(error)
+        if index in (2, 3):  # not read before this, or closed since
+            with pytest.raises(DataError, match=r"shard-00001\.h5"):
+                dataset[index]
             refused += 1
             continue
-        assert all(np.array_equal(row[name], truth[index][name]) for name in row)
-    assert refused == 2
+        assert all(np.array_equal(value, truth[index][name]) for name, value in dataset[index].items())
     record(7, fault=f"{change} while open", refused=refused)

@@ -58,7 +58,8 @@ class SoleWriter:
         if self._beating is None:
             return
         self._ended.set()
-        self._beating.join()
+        if self._beating.is_alive():  # a signal may have come before it began
+            self._beating.join()
         if _holds(self._path, self._token):
             with contextlib.suppress(OSError):
                 self._path.unlink()

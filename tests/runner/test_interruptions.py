@@ -144,12 +144,6 @@ def test_a_killed_run_into_one_file_is_completed_to_the_byte_and_leaves_nothing_
     assert left == {"out.h5", "out.h5.report.jsonl", "truth.h5", "truth.h5.report.jsonl"}
 
 
-@pytest.mark.slow
-def test_thirty_kills_at_random_moments_change_no_byte(runs: Runs) -> None:
-    assert runs.finish("truth", workers=1) == 3
-    assert kill_and_rerun(runs, 30, seed=1) == 30
-
-
 def test_a_killed_run_takes_its_busy_workers_along(runs: Runs) -> None:
     process = runs.start("out", delay=60)
     while not (runs.folder / "in/s00.started").exists():

@@ -16,6 +16,8 @@ constexpr int kBins = 16;
 constexpr int kBalancedBelow = 40;  // from this depth on ranges are halved: no mesh outgrows the stack of a search
 constexpr float kGrow = 1.5e-6f;  // more than the rounding of a coordinate within 4, so that boxes stay conservative
 
+constexpr float kFlat = 1e-30f;  // middles no further apart are at one place: what a bin is found by stays finite
+
 typedef float f4 __attribute__((vector_size(16)));
 
 inline f4 min4(f4 a, f4 b) { return a < b ? a : b; }
@@ -80,7 +82,7 @@ void split(Primitive *p, const Range &r, Range &left, Range &right) {
     float best_cost = INFINITY;
     int best_axis = -1, best_bin = 0;
     f4 scale;
-    for (int a = 0; a < 3; ++a) scale[a] = extent[a] > 0 ? kBins * 0.9999f / extent[a] : 0;
+    for (int a = 0; a < 3; ++a) scale[a] = extent[a] > kFlat ? kBins * 0.9999f / extent[a] : 0;
     scale[3] = 0;
     Box boxes[3][kBins];
     uint32_t counts[3][kBins] = {};
@@ -95,7 +97,7 @@ void split(Primitive *p, const Range &r, Range &left, Range &right) {
         }
     }
     for (int a = 0; a < 3; ++a) {
-        if (!(extent[a] > 0)) continue;
+        if (!(extent[a] > kFlat)) continue;
         float right_cost[kBins];
         Box b;
         uint32_t n = 0;

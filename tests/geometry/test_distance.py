@@ -134,3 +134,14 @@ def test_a_point_that_is_not_finite_is_refused_with_its_row():
 def test_a_mesh_without_faces_is_refused():
     with pytest.raises(MeshError, match="at least one face"):
         closest_point(Mesh(np.zeros((3, 3)), np.zeros((0, 3), dtype=np.int64)), np.zeros((1, 3)))
+
+
+def test_faces_that_lie_closer_together_than_a_float_can_divide_by_are_told_apart_elsewhere():
+    # Along x the middles of the faces differ by less than 16 over the largest float, and by more than nothing.
+    rng = np.random.default_rng(3)
+    corners = rng.random((64, 3, 3))
+    corners[:, :, 0] = 1e-41 * np.arange(64)[:, None]
+    mesh = Mesh(corners.reshape(-1, 3), np.arange(192).reshape(-1, 3))
+    points = rng.uniform(-1, 2, (50, 3))
+    distances, _, _ = closest_point(mesh, points)
+    np.testing.assert_allclose(distances, naive.brute_distance(mesh.vertices, mesh.faces, points), atol=1e-12)

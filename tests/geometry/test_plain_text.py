@@ -10,8 +10,8 @@ from shapetool.errors import MeshError
 from shapetool.geometry.readers import obj, off
 from shapetool.geometry.readers.raw import RawMesh
 from shapetool.native._kernel import read_coordinates, read_polygons, read_statements
+from tests.geometry.damage import damaged
 from tests.geometry.mesh_files import obj_text, off_text
-from tests.geometry.test_mesh_fuzz import damaged
 
 # Rounding at its limits: half-way cases, one digit above and below them, subnormals, overflow, zeros, other spellings.
 HARD = """

@@ -1,16 +1,18 @@
 """Point clouds from the files that people keep them in: ply, npz, npy, and text."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from shapetool.data.formats.npz import Key, npz_keys, read_npy, read_npz
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError, MeshError
 from shapetool.geometry.readers.ply import face_count, read_ply_points
 
 CLOUD_SUFFIXES = frozenset({".npz", ".npy", ".xyz", ".pts"})
 LARGEST = 1e100
+_TABLE = Key("fiu", (None, None))
 Cloud = tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N 3"] | None]
 
 
@@ -23,7 +25,7 @@ def is_cloud(path: Path) -> bool:
     if path.suffix.lower() != ".ply":
         return path.suffix.lower() in CLOUD_SUFFIXES
     try:
-        return face_count(path.read_bytes()) == 0
+        return face_count(plain_file(path).read_bytes()) == 0
     except (MeshError, OSError) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
@@ -40,7 +42,7 @@ def read_cloud(path: Path) -> Cloud:
         points, normals = _read(path)
     except MeshError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(
             f"{path}: expected a cloud of points, but: {getattr(error, 'strerror', None) or error}."
         ) from error
@@ -72,17 +74,18 @@ def encode_cloud(
 def _read(path: Path) -> Cloud:
     suffix = path.suffix.lower()
     if suffix == ".ply":
-        return read_ply_points(path.read_bytes())
+        return read_ply_points(plain_file(path).read_bytes())
     if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            name = next((name for name in ("points", "surface_points") if name in file), None)
-            if name is None:
-                raise DataError(f"{path}: expected an array `points`, found {', '.join(sorted(file)) or 'nothing'}.")
-            normals = next((file[key] for key in ("normals", "surface_normals") if key in file), None)
-            return _three(path, file[name]), None if normals is None else _three(path, normals)
+        names = npz_keys(path)
+        points = next((name for name in ("points", "surface_points") if name in names), None)
+        if points is None:
+            raise DataError(f"{path}: expected an array `points`, found {', '.join(sorted(names)) or 'nothing'}.")
+        normals = next((name for name in ("normals", "surface_normals") if name in names), None)
+        found = read_npz(path, dict.fromkeys((points, normals) if normals else (points,), _TABLE))
+        return _three(path, found[points]), _three(path, found[normals]) if normals else None
     if suffix == ".npy":
-        return _columns(path, np.load(path, allow_pickle=False))
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return _columns(path, read_npy(path, _TABLE))
+    lines = plain_file(path).read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [line.replace(",", " ").split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if rows and len(rows[0]) == 1:  # the number of points stands first
         rows = rows[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from shapetool.data.layout import (
     plain,
     shard_digest,
 )
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError
 
 _PLAIN_FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, lzf: code that h5py itself carries
@@ -58,10 +60,10 @@ class Shard:
 def open_file(path: Path) -> h5py.File:
     """The HDF5 file at `path`, opened for reading.
 
-    Raises: DataError where it is missing, empty, truncated or not HDF5; OSError where the system refuses to open it.
+    Raises: DataError where it is missing, truncated, not HDF5 or no plain file; OSError where the system refuses.
     """
     try:
-        with open(path, "rb") as file:
+        with open(plain_file(path), "rb") as file:
             start = file.read(8)
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a shard, found no such file. Run the command that made it again.") from error
@@ -115,9 +117,13 @@ def _check_attributes(attributes: dict[str, Any], path: Path) -> None:
         found = f"format {attributes['format']!r}, layout {attributes['layout']!r}"
         raise DataError(f"{path}: expected a shapetool shard of layout {LAYOUT}, found {found}.")
     try:
-        json.loads(attributes["recipe"])
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: expected a recipe in JSON, found {attributes['recipe']!r}.") from error
+        if not isinstance(json.loads(attributes["recipe"]), dict):
+            raise ValueError("no object")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected a recipe in JSON, found {str(attributes['recipe'])[:200]!r}.") from error
+    for name in ("seed", "shard_index", "shard_count"):
+        if name in attributes and not isinstance(attributes[name], int):
+            raise DataError(f"{path}: expected a whole number as {name}, found {str(attributes[name])[:60]!r}.")
 
 
 def _check_column(file: h5py.File, column: Column, path: Path) -> tuple[str, list[int]]:
@@ -131,13 +137,11 @@ def _check_column(file: h5py.File, column: Column, path: Path) -> tuple[str, lis
     fixed = [axis if isinstance(axis, int) else None for axis in column.axes]
     if len(shape) != 1 + len(fixed) or any(w not in (None, n) for w, n in zip(fixed, shape[1:], strict=True)):
         raise DataError(f"{where}: expected shape {('S', *column.axes)}, found {shape}.")
-    if dataset.chunks is not None and dataset.id.get_num_chunks() != chunk_count(shape, dataset.chunks):
-        raise DataError(f"{where}: parts of the data are missing from the file. Make the shard again.")
     return ("text" if column.is_text else dataset.dtype.str), list(shape)
 
 
 def inside_file(file: h5py.File, name: str, where: str) -> h5py.Dataset:
-    """The dataset of this name; DataError where its bytes would come from outside the file or need foreign code."""
+    """The dataset of this name; DataError where bytes would come from elsewhere, are missing, or need foreign code."""
     link = file.get(name, getlink=True)
     if link is None:
         raise DataError(f"{where}: expected this dataset, found none.")
@@ -152,7 +156,16 @@ def inside_file(file: h5py.File, name: str, where: str) -> h5py.Dataset:
     filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
     if not filters <= _PLAIN_FILTERS:
         raise DataError(f"{where}: refused, for it needs the HDF5 filter {max(filters - _PLAIN_FILTERS)}.")
+    if not _is_stored(dataset):
+        raise DataError(f"{where}: parts of the data are missing from the file. Make it again.")
     return dataset
+
+
+def _is_stored(dataset: h5py.Dataset) -> bool:
+    """Whether the file holds every value; HDF5 would invent the others, however many a few bytes promise."""
+    if dataset.chunks is not None:
+        return bool(dataset.id.get_num_chunks() == chunk_count(dataset.shape, dataset.chunks))
+    return bool(dataset.id.get_storage_size() == math.prod(dataset.shape) * dataset.id.get_type().get_size())
 
 
 def _check_lengths(columns: tuple[Column, ...], shapes: dict[str, tuple[str, list[int]]], path: Path) -> None:

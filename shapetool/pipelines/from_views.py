@@ -174,9 +174,21 @@ def _prepared(source: Path, out: Path, backward: Backward) -> tuple[FromViewsJob
         for path, rows, _ in dataset.shards:
             place = root / path.name
             size = path.stat().st_size // max(1, rows)
-            items += [Item(name, path.name, place, root, size) for name in dataset.shape_ids[start : start + rows]]
+            names = dataset.shape_ids[start : start + rows]
+            items += [Item(name, path.name, place, root, size, problem=_bad_name(name)) for name in names]
             start += rows
     return FromViewsJob(backward, "cloud" if backward.to == "cloud" else "mesh"), items
+
+
+def _bad_name(shape_id: str) -> str | None:
+    """What keeps an id of a shard from becoming a file name, None if nothing does."""
+    from shapetool.data.formats.places import class_and_name
+
+    try:
+        class_and_name(shape_id)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _made(backward: Backward, columns: dict[str, Any], recipe: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shapetool.data.clouds import read_cloud
+from shapetool.data.outside import stays_below
 from shapetool.data.verify import Finding
 from shapetool.errors import DataError, MeshError
 from shapetool.geometry.mesh import load_mesh
@@ -54,7 +55,9 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
     good = [line for line in lines if line["status"] == "ok"]
     for done, line in enumerate(good, 1):
         file = path / f"{line['id']}.{settings['suffix']}"
-        if settings["kind"] == view_folders.KIND:
+        if not stays_below(str(line["id"])):
+            problems = ["the report names a file outside the folder, which is not read. Run the command again."]
+        elif settings["kind"] == view_folders.KIND:
             problems = view_folders.problems_of(path, settings["recipe"]["layout"], str(line["id"]))
         else:
             problems = _problems(file, line)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from shapetool.data.formats.places import put
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError
 
 LARGEST = 1024  # binvox itself stops here
@@ -36,7 +37,7 @@ def read_binvox(path: Path) -> Voxels:
         DataError: it is missing or no binvox file, or its runs do not fill the block.
     """
     try:
-        data = path.read_bytes()
+        data = plain_file(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a binvox file, found no such file.") from error
     head, size = _head(data, path)
@@ -57,7 +58,7 @@ def binvox_dim(path: Path) -> int:
     Raises:
         DataError: it is no binvox file.
     """
-    with open(path, "rb") as file:
+    with open(plain_file(path), "rb") as file:
         return _head(file.read(LONGEST_HEAD + 16), path)[0][0]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from shapetool.data.formats.pictures import picture_head, png_bytes, read_picture
-from shapetool.data.formats.places import SPLITS, json_bytes, put
+from shapetool.data.formats.places import SPLITS, below, json_bytes, put
 from shapetool.data.formats.view_rows import (
     ViewSizes,
     clear_pictures,
@@ -90,7 +90,7 @@ def _frames(path: Path, root: Path) -> list[tuple[Any, Path]]:
     """Pose and picture of each view, in the order of the lists, none twice."""
     found: dict[Path, Any] = {}
     for split in SPLITS:
-        place = path.with_name(f"transforms_{split}.json")
+        place = below(root, *path.parent.relative_to(root).parts, f"transforms_{split}.json")
         if split != "train" and not place.exists():
             continue
         for number, frame in enumerate(read_document(place)["frames"]):

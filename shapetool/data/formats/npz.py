@@ -1,21 +1,28 @@
-"""Arrays in an .npz, read without trust: no pickles, every key, type and shape checked before a byte is unpacked."""
+"""Arrays in an .npz or .npy, read without trust: no pickles; key, type and shape are seen before a byte is unpacked."""
 
 import io
+import math
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from shapetool.data.formats.places import put
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can say: equal arrays are equal bytes
-_BROKEN = (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)  # what zipfile raises
+_BROKEN = (  # what zipfile raises; NotImplementedError is a RuntimeError
+    ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -56,6 +63,27 @@ def npz_heads(path: Path, keys: Mapping[str, Key]) -> dict[str, tuple[tuple[int,
         return {name: _head(archive, path, name, keys[name]) for name in names}
 
 
+def read_npy(path: Path, key: Key) -> Array:
+    """The array of an .npy file.
+
+    Raises:
+        DataError: the file is missing, damaged or no .npy, or holds something else.
+    """
+    try:
+        with open(plain_file(path), "rb") as file:
+            shape, stored = _array_head(file)
+            promised, left = _bytes(shape, stored), os.fstat(file.fileno()).st_size - file.tell()
+            _check(str(path), shape, stored, key)
+            if promised != left:
+                raise ValueError(f"{shape} {stored} in {left} bytes")
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: expected an .npy, found no such file.") from error
+    except _BROKEN as error:
+        raise DataError(f"{path}: expected an array as .npy, found something else ({error}).") from error
+
+
 def npz_keys(path: Path) -> list[str]:
     """The names of the arrays in a file.
 
@@ -93,10 +121,10 @@ def write_npy(path: Path, value: Any) -> None:
 
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
+        return zipfile.ZipFile(plain_file(path))
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected an .npz, found no such file.") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
         raise DataError(f"{path}: expected an .npz, found something else or a truncated file ({error}).") from error
 
 
@@ -108,35 +136,53 @@ def _head(archive: zipfile.ZipFile, path: Path, name: str, key: Key) -> tuple[tu
     """The shape and type of an array, which are what `key` asks for."""
     where = f"{path}, {name}"
     try:
-        with archive.open(name + ".npy") as file:
+        member = archive.getinfo(name + ".npy")
+        if member.compress_type not in _COMPRESSED:  # others shrink zeros a millionfold
+            raise ValueError(f"compression {member.compress_type}, which numpy does not write")
+        with archive.open(member) as file:
             shape, stored = _array_head(file)
             begin = file.tell()
-        size = archive.getinfo(name + ".npy").file_size
+        size = member.file_size
     except _BROKEN as error:
         raise DataError(f"{where}: expected an array, found something damaged ({error}).") from error
+    _check(where, shape, stored, key)
+    if size != begin + _bytes(shape, stored):
+        raise DataError(f"{where}: expected {shape} {stored}, found {size} bytes: the file is damaged.")
+    return shape, stored
+
+
+def _check(where: str, shape: tuple[int, ...], stored: np.dtype[Any], key: Key) -> None:
+    """Nothing; raises DataError unless an array of this shape and type is what `key` asks for."""
     if stored.hasobject or stored.kind not in key.kinds:
         pickled = "pickled objects, which are not opened" if stored.hasobject else str(stored)
         raise DataError(f"{where}: expected numbers of kind {key.kinds}, found {pickled}.")
     wanted = key.shape
     if len(shape) != len(wanted) or any(w not in (None, n) for w, n in zip(wanted, shape, strict=True)):
         raise DataError(f"{where}: expected shape {wanted} (None: any), found {shape}.")
-    if size != begin + int(np.prod(shape, dtype=object)) * stored.itemsize:
-        raise DataError(f"{where}: expected {shape} {stored}, found {size} bytes: the file is damaged.")
-    return shape, stored
+
+
+def _bytes(shape: tuple[int, ...], stored: np.dtype[Any]) -> int:
+    return math.prod(shape) * stored.itemsize
 
 
 def _array_head(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"array format {version}")
-    shape, _, stored = _HEADERS[version](file)
+    try:
+        shape, _, stored = _HEADERS[version](file)
+    except (TokenError, SyntaxError, RecursionError, MemoryError) as error:  # its few bytes are read as Python
+        raise ValueError(f"a head that is no Python literal: {type(error).__name__}") from error
     return shape, stored
 
 
 def _content(archive: zipfile.ZipFile, path: Path, name: str, shape: tuple[int, ...], stored: np.dtype[Any]) -> Array:
     try:
         with archive.open(name + ".npy") as file:
-            reader: BinaryIO = io.BytesIO(file.read())
+            data = file.read()
+        if len(data) != archive.getinfo(name + ".npy").file_size:  # before room is made for all that is promised
+            raise ValueError(f"{len(data)} bytes")
+        reader: BinaryIO = io.BytesIO(data)
         array: Array = np.lib.format.read_array(reader, allow_pickle=False)
     except _BROKEN as error:
         raise DataError(f"{path}, {name}: expected {shape} {stored}, found damaged data ({error}).") from error

@@ -52,10 +52,11 @@ def sizes(path: Path, root: Path) -> Sizes:
     if "points" not in heads:
         raise DataError(f"{path}: expected the key 'points', found none. Is it of this layout?")
     shape, stored = heads["points"]
-    cloud = path.with_name("pointcloud.npz")
+    cloud = below(root, *path.relative_to(root).parts[:-1], "pointcloud.npz")
+    binvox = below(root, *path.relative_to(root).parts[:-1], BINVOX)
     clouds = npz_heads(cloud, _CLOUD) if cloud.exists() else {}
     surface = clouds["points"][0][0] if "points" in clouds else 0
-    voxels = binvox_dim(path.with_name(BINVOX)) if path.with_name(BINVOX).exists() else 0
+    voxels = binvox_dim(binvox) if binvox.exists() else 0
     return Sizes("occupancy", shape[0], surface, "f2" if stored == np.float16 else "f4", voxels, 48 if voxels else 0)
 
 

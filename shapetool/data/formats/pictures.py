@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -79,7 +80,7 @@ def _opened(path: Path) -> Any:
     from PIL import Image
 
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(plain_file(path), formats=FORMATS)
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a picture, found no such file.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

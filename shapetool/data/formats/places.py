@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from shapetool.data.atomic import write_whole
+from shapetool.data.outside import stays_below
 from shapetool.errors import DataError
 
 LONE_CLASS = "shapes"  # the class of a shape whose id has no folder
@@ -19,7 +20,7 @@ def class_and_name(shape_id: str) -> tuple[str, str]:
         DataError: the id is no plain path below a folder.
     """
     parts = shape_id.split("/")
-    odd = any(part in ("", ".", "..") for part in parts) or any(
+    odd = not stays_below(shape_id) or any(
         character == "\\" or unicodedata.category(character) in ("Cc", "Cs") for character in shape_id
     )
     if odd:
@@ -34,7 +35,11 @@ def below(root: Path, *parts: str) -> Path:
         DataError: one does.
     """
     path = root.joinpath(*parts)
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{str(path)[:200]!r}: expected the path of a file, but: {error}. Rename it.") from error
+    if not inside:
         raise DataError(f"{path}: refused, for a symbolic link on the way leads out of {root}. Copy the files.")
     return path
 

@@ -33,6 +33,7 @@ from shapetool.data.formats.view_rows import (
     place_of,
     view_columns,
 )
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError
 
 KINDS = ("views",)
@@ -86,7 +87,7 @@ def read(path: Path, root: Path) -> dict[str, Any]:
 def _metadata(path: Path) -> list[tuple[float, float, float]]:
     """Azimuth, elevation and ratio of each view."""
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = plain_file(path).read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected lines of five numbers, but: {error}.") from error
     views = []
@@ -108,7 +109,7 @@ def _metadata(path: Path) -> list[tuple[float, float, float]]:
 
 def _names(path: Path, count: int) -> list[str]:
     """The pictures, by the list of names or, where that is missing, by number."""
-    listed = path.with_name(NAMES)
+    listed = plain_file(below(path.parent, NAMES))
     if not listed.exists():
         return [f"{view:02d}.png" for view in range(count)]
     names = listed.read_text(encoding="utf-8", errors="replace").split()

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from shapetool.data.formats.columns import Array, Sizes, columns, positive, same_length
-from shapetool.data.formats.npz import Key, npz_heads, read_npz, write_npy, write_npz
+from shapetool.data.formats.npz import Key, npz_heads, read_npy, read_npz, write_npy, write_npz
 from shapetool.data.formats.places import below, class_and_name, shapes_below, write_lists
 from shapetool.errors import DataError
 
@@ -34,6 +34,7 @@ NEAR = 0.1
 GROUPS = ("vol", "near")
 _POINTS = Key("f", (None, 3))
 _FRAME = {"shifts": Key("f", (3,), optional=True), "scale": Key("f", (), optional=True)}
+_FACTOR = Key("fiu", ())
 _CLOUD = {"points": _POINTS, "normals": _POINTS}
 
 
@@ -83,7 +84,7 @@ def read(path: Path, root: Path) -> dict[str, Any]:
     more = {"distances": values.astype(np.float32)} if value == "sdf" else {"inside": values > 0.5}
     scale = positive(path, "scale", found.get("scale", 1.0))
     offset = 0.0 - found.get("shifts", np.zeros(3)).astype(np.float64)
-    return columns(scale, offset, points, **more, **_surface(_cloud_path(root, path), path))
+    return columns(scale, offset, points, **more, **_surface(_cloud_path(root, path), path, root))
 
 
 def _cloud_path(root: Path, path: Path) -> Path:
@@ -91,17 +92,14 @@ def _cloud_path(root: Path, path: Path) -> Path:
     return below(root, "ShapeNetV2_watertight", *folders, "4_pointcloud", name)
 
 
-def _surface(cloud_path: Path, path: Path) -> dict[str, Any]:
+def _surface(cloud_path: Path, path: Path, root: Path) -> dict[str, Any]:
     """The surface columns, scaled as its loader does, or nothing."""
     if not cloud_path.exists() or set(npz_heads(cloud_path, _CLOUD)) != set(_CLOUD):
         return {}
-    cloud, factor_path = read_npz(cloud_path, _CLOUD), path.with_suffix(".npy")
+    cloud = read_npz(cloud_path, _CLOUD)
+    factor_path = below(root, *path.with_suffix(".npy").relative_to(root).parts)
     same_length(cloud_path, cloud)
-    try:
-        factor = np.load(factor_path, allow_pickle=False)
-        number = positive(factor_path, "scale", factor.astype(np.float64))
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise DataError(f"{factor_path}: expected one number as .npy, but: {error}.") from error
+    number = positive(factor_path, "scale", read_npy(factor_path, _FACTOR).astype(np.float64))
     return {
         "surface_points": (cloud["points"].astype(np.float32) * np.float32(number)).astype(np.float32),
         "surface_normals": cloud["normals"].astype(np.float32),

@@ -11,6 +11,7 @@ import numpy as np
 
 from shapetool.data.formats.pictures import over, straight
 from shapetool.data.formats.places import below, class_and_name
+from shapetool.data.outside import plain_file
 from shapetool.errors import DataError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -18,6 +19,7 @@ CHANNELS = {"images": "rgb", "alpha": "alpha", "depth": "depth", "silhouette": "
 PIXEL_BYTES = {"images": 3, "alpha": 1, "depth": 4, "silhouette": 1}
 SUFFIXES = (".png", ".jpg", ".jpeg")
 ALIKE = 1e-9  # how far two lenses may differ, relative to the focal length, and be one
+LARGEST = 1e100  # of a number in a file; NaN and what no double holds are not below it
 FLIP = np.diag([1.0, -1.0, -1.0])  # camera axes of OpenGL to those of OpenCV, and back
 
 
@@ -128,7 +130,7 @@ def read_document(path: Path) -> dict[str, Any]:
         DataError: it is missing or another.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(plain_file(path).read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a list of frames as JSON, found no such file.") from error
     except (ValueError, RecursionError) as error:
@@ -149,8 +151,8 @@ def read_number(path: Path, words: Mapping[str, Any], key: str) -> float:
         DataError: there is none.
     """
     value = words.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"{path}, {key}: expected a number, found {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise DataError(f"{path}, {key}: expected a number, found {str(value)[:60]!r}.")
     return float(value)
 
 
@@ -162,7 +164,7 @@ def read_pose(path: Path, frame: Mapping[str, Any], number: int) -> Array:
     """
     try:
         matrix = np.array(frame.get("transform_matrix"), dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         matrix = np.zeros(0)
     if matrix.shape != (4, 4):
         raise DataError(f"{path}, frame {number}: expected a transform_matrix of 4 rows of 4 numbers, found another.")

@@ -32,7 +32,7 @@ def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: expected a TOML file with options, but: {reason}.") from error
     allowed = known - NOT_FROM_A_FILE

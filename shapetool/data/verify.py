@@ -126,6 +126,7 @@ def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list
     try:
         listed = [str(line["id"]) for line in _lines(folder / MANIFEST) if "id" in line]
         reported = _lines(folder / REPORT) if (folder / REPORT).exists() else None
+        named = [str(line["id"]) for line in reported or ()]
         ok = None if reported is None else [str(line["id"]) for line in reported if line["status"] == "ok"]
     except (DataError, KeyError) as error:
         return [*findings, Finding(str(folder), f"a line of the manifest or the report is damaged ({error})")]
@@ -137,7 +138,7 @@ def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list
     elif stored != [name for name in listed if name in set(stored)]:
         findings.append(Finding(str(folder), "shapes are doubled or not in the order of the manifest"))
     if ok is not None and not unreadable and not problems:
-        findings += _report_findings(folder / REPORT, listed, [str(line["id"]) for line in reported or ()], ok, stored)
+        findings += _report_findings(folder / REPORT, listed, named, ok, stored)
     return findings
 
 
@@ -162,7 +163,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             lines.append(dict(json.loads(text)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is not a JSON object ({error}).") from error
     return lines
 

@@ -166,7 +166,7 @@ def _typed(config: ModelConfig, key: str, value: Any) -> Any:
     items = list(value) if isinstance(value, list | tuple) else [value]
     try:
         numbers = [float(item) for item in items]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{key} is {value!r}; expected a number.") from None
     whole = isinstance(now, int) or (isinstance(now, tuple) and all(isinstance(item, int) for item in now))
     if whole and not all(number.is_integer() for number in numbers):

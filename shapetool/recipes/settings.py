@@ -197,7 +197,7 @@ def _coerce(recipe: PointRecipe, key: str, value: Any) -> Any:
     items = list(value) if isinstance(value, (list, tuple)) else [value]
     try:
         numbers = [float(item) for item in items]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         wanted = "numbers with commas between" if isinstance(current, tuple) else "a number"
         raise ConfigError(f"recipe {recipe.name}: {key} is {value!r}; expected {wanted}.") from None
     if isinstance(current, tuple):

@@ -13,6 +13,7 @@ from shapetool.errors import ConfigError
 from shapetool.recipes.views import LARGEST_EDGE, PROJECTIONS
 from shapetool.render.cameras import Cameras
 
+LARGEST = 1e100  # of a number of pixels or radians; NaN and numbers beyond what a double holds are not below it
 BLENDER_SIZE = 800  # what the loaders of NeRF's synthetic scenes take where the file names no size
 DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
 EXAMPLE = '{"size": [480, 640], "views": [{"intrinsics": [[...], ...], "pose": [[...], ...]}, ...]}'
@@ -130,7 +131,7 @@ def _matrix(row: Mapping[str, Any], name: str, shape: tuple[int, int], number: i
 
 def _number(words: Mapping[str, Any], name: str, number: int) -> float:
     value = words[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
         raise ConfigError(f"camera {number}: expected a number as {name}, found {str(value)[:60]!r}.")
     return float(value)
 

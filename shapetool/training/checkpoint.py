@@ -19,6 +19,7 @@ from shapetool.errors import CheckpointError
 
 FORMAT = "shapetool-checkpoint"
 LAYOUT = 1
+LARGEST = 2**53  # of steps and seconds; no JSON reader keeps larger whole numbers
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 
 
@@ -96,7 +97,7 @@ def read_numbers(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         numbers: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
         if not isinstance(numbers, dict):
             raise ValueError("not an object")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{place}: expected the state of a checkpoint: {error}. Use the other one.") from error
     if numbers.get("format") != FORMAT or numbers.get("layout") != LAYOUT:
         raise CheckpointError(
@@ -107,8 +108,9 @@ def read_numbers(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         if numbers.get(key) != value:
             raise CheckpointError(f"{place}: expected the {key} {value!r}, found {numbers.get(key)!r}.")
     for key, kinds in (("step", int), ("seconds", int | float), ("best", int | float | None)):
-        if not isinstance(numbers.get(key, ""), kinds):
-            raise CheckpointError(f"{place}: expected a number as {key}, found {numbers.get(key)!r}. Train again.")
+        value = numbers.get(key, "")
+        if isinstance(value, bool) or not isinstance(value, kinds) or (value is not None and abs(value) > LARGEST):
+            raise CheckpointError(f"{place}: expected a number as {key}, found {str(value)[:60]!r}. Train again.")
     return numbers
 
 
@@ -178,14 +180,28 @@ def optimizer_tensors(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[s
 
 
 def load_optimizers(optimizers: Mapping[str, torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
-    """None, once the optimizers remember these tensors."""
+    """None, once the optimizers remember these tensors.
+
+    Raises:
+        CheckpointError: a tensor is of no parameter, or of another shape than its parameter.
+    """
     for name, optimizer in optimizers.items():
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         entries: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            owner, number, part = key.rsplit("/", 2)
-            if owner == name:
+        try:
+            for key, value in tensors.items():
+                owner, number, part = key.rsplit("/", 2)
+                if owner != name:
+                    continue
+                if value.dim() and value.shape != parameters[int(number)].shape:
+                    raise ValueError(f"{key} of shape {tuple(value.shape)}")
                 entries.setdefault(int(number), {})[part] = value
-        optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+            optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+        except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"training.safetensors: expected what the optimizer {name} remembers, but: {error}. "
+                "Use the other checkpoint, or train again."
+            ) from error
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

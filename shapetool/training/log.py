@@ -38,7 +38,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         for line in path.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             if isinstance(entry, dict) and isinstance(entry.get("step"), int):
                 entries.append(entry)

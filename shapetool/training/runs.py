@@ -1,12 +1,14 @@
 """Run folders: what was trained, on what, with which numbers, and the model as it was left."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from shapetool import __version__
 from shapetool.data.atomic import write_whole
@@ -18,6 +20,7 @@ from shapetool.training.checkpoint import PICKLES, load_weights, read_numbers, r
 FORMAT = "shapetool-run"
 LAYOUT = 1
 RECIPE = "recipe.json"
+SPARE = 1 << 24  # numbers that a model may hold beside its weights
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def read_recipe(folder: Path) -> RunRecipe:
         facts = dict(found["facts"])
         facts["shape_ids"] = tuple(facts["shape_ids"])
         facts["sizes"] = {name: tuple(size) for name, size in facts["sizes"].items()}
+        if not isinstance(found["seed"], int) or not isinstance(found["budget"], int | float | None):
+            raise ValueError("its seed or its budget is no number")
         return RunRecipe(
             str(found["model"]), config, Facts(**facts), tuple(found["data"]), found["seed"], found["precision"],
             found["budget"], tuple(found["val_ids"]),
@@ -119,7 +124,7 @@ def read_recipe(folder: Path) -> RunRecipe:
         raise CheckpointError(
             f"{place}: expected a run folder with its recipe: {error.strerror}. Train one."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, ConfigError) as error:
         raise CheckpointError(f"{place}: expected the recipe of a run, but: {error}. Train again.") from error
 
 
@@ -127,6 +132,37 @@ def built(recipe: RunRecipe) -> Model[Any]:
     """The model of a recipe with fresh weights, which follow from the seed alone."""
     torch.manual_seed(recipe.seed)
     return model_class(recipe.model)(recipe.config, recipe.facts)
+
+
+class _Counted(TorchFunctionMode):
+    """Counts the numbers that are made room for, and stops what asks for more than so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn):
+            size = kwargs.get("size", args[0] if args and not isinstance(args[0], int) else args)
+            self.left -= math.prod(size) if isinstance(size, tuple | list) else 0
+            if self.left < 0:
+                raise ValueError("it asks for many more numbers than its weights are")
+        return func(*args, **kwargs)
+
+
+def _built_for(recipe: RunRecipe, weights: Mapping[str, torch.Tensor], place: Path) -> Model[Any]:
+    """The model of a recipe, made only as far as its weights can fill it.
+
+    Raises:
+        CheckpointError: the recipe makes no model, or one that is far larger.
+    """
+    most = SPARE + 4 * sum(tensor.numel() for tensor in weights.values())
+    try:
+        with _Counted(most):
+            return built(recipe)
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{place}: expected the recipe of a model, but: {error}. Train again.") from error
 
 
 def open_run(folder: str | Path, which: str = "best", device: torch.device | str = "cpu") -> OpenedRun:
@@ -137,7 +173,8 @@ def open_run(folder: str | Path, which: str = "best", device: torch.device | str
     """
     folder = Path(folder)
     recipe = read_recipe(folder)
-    model = built(recipe)
-    numbers = read_numbers(folder / which, {"model": type(model).__name__})
-    load_weights(model, read_tensors(folder / which / "model.safetensors"), folder / which)
+    numbers = read_numbers(folder / which, {"model": model_class(recipe.model).__name__})
+    weights = read_tensors(folder / which / "model.safetensors")
+    model = _built_for(recipe, weights, folder / RECIPE)
+    load_weights(model, weights, folder / which)
     return OpenedRun(model.to(device).eval(), recipe, folder, int(numbers["step"]))

@@ -24,7 +24,7 @@ def read_splits(folder: Path | None, ids: Sequence[str]) -> dict[str, list[str]]
     known = set(ids)
     taken: dict[str, str] = {}
     for split, above, path in found:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = _names(path)
         for name in (above + name for name in names):
             if name not in known:
                 raise DataError(f"{path}: expected ids of the data set, found {name!r}. Make lists for these shards.")
@@ -35,6 +35,14 @@ def read_splits(folder: Path | None, ids: Sequence[str]) -> dict[str, list[str]]
         for split in SPLITS
         if split in {named for named, _, _ in found}
     }
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise DataError(f"{path}: expected names in utf-8, but: {error}. Make the list again.") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _lists(folder: Path) -> Iterator[tuple[str, str, Path]]:

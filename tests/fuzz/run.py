@@ -1,0 +1,99 @@
+"""The fuzzers: `python -m tests.fuzz.run TARGET... --seconds N --jobs J`, or `all` for every target.
+
+Each target runs in a process of its own until it has used N seconds of processor time, however often it was paused or
+died. What raises is kept in fuzz-results/TARGET/findings, one file for each place in the code, the shortest input that
+was seen; a line of fuzz-results/log.jsonl says what each run did.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path("fuzz-results")
+TIMEOUT = 10  # seconds for one input
+MEMORY = 2048  # MiB
+EDGES = re.compile(rb"cov: (\d+)")
+
+
+def fuzz(target: str, seconds: float) -> dict[str, Any]:
+    """What a target did in so many seconds of processor time; it is started again where an input ends the process."""
+    folder = RESULTS / target
+    for name in ("corpus", "findings", "deaths"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    used, executions, edges, memory, starts, code = 0.0, 0, 0, 0, 0, 0
+    began = time.time()
+    while used < seconds and starts < 50:
+        starts += 1
+        with (folder / "log.txt").open("wb") as log:
+            words = [sys.executable, "-m", "tests.fuzz.inside", target, str(folder), str(seconds - used)]
+            child = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=environment())
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = code = os.waitstatus_to_exitcode(status)
+        used += usage.ru_utime + usage.ru_stime
+        memory = max(memory, usage.ru_maxrss // 1024)
+        state = folder / "state.json"
+        edges = max([edges, *map(int, EDGES.findall((folder / "log.txt").read_bytes()))])
+        if not state.exists():  # the target cannot even begin
+            code = code or 3
+            break
+        executions += json.loads(state.read_bytes())["executions"]
+        state.unlink()
+    deaths = [name for name in names(folder / "deaths", began) if died_again(target, folder / "deaths" / name)]
+    line = {
+        "target": target, "cpu_seconds": round(used, 1), "executions": executions, "edges": edges,
+        "findings": names(folder / "findings", began), "deaths": deaths,
+        "starts": starts, "last_exit": code, "peak_mib": memory, "ended": time.strftime("%Y-%m-%dT%H:%M:%S"),
+    }  # fmt: skip
+    with (RESULTS / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    return line
+
+
+def names(folder: Path, since: float) -> list[str]:
+    """The files in a folder, written since then, that say something is wrong: slow inputs are none."""
+    new = (path for path in folder.iterdir() if path.stat().st_mtime >= since)
+    return sorted(path.name for path in new if not path.name.startswith("slow-unit"))
+
+
+def died_again(target: str, path: Path) -> bool:
+    """Whether an input that ended a process does so again; one that a pause made seem slow does not."""
+    words = [sys.executable, "-m", "tests.fuzz.inside", target, "--one", str(path)]
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({3 * TIMEOUT}, {3 * TIMEOUT + 1}))"
+    limited = [sys.executable, "-c", f"{code}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *words]
+    return subprocess.run(limited, env=environment(), capture_output=True, check=False).returncode != 0
+
+
+def environment() -> dict[str, str]:
+    """One thread, so that processor time is that of the parser."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def main() -> int:
+    """0 where nothing was found, 1 otherwise."""
+    from tests.fuzz.targets import TARGETS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help=f"all, or of: {' '.join(TARGETS)}")
+    parser.add_argument("--seconds", type=float, default=3600, help="processor time for each")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
+    words = parser.parse_args()
+    chosen = list(TARGETS) if words.targets == ["all"] else words.targets
+    if unknown := sorted(set(chosen) - set(TARGETS)):
+        parser.error(f"unknown target {unknown[0]}; known: {' '.join(TARGETS)}")
+    found = 0
+    with ThreadPoolExecutor(words.jobs) as threads:
+        for line in threads.map(lambda target: fuzz(target, words.seconds), chosen):
+            print(json.dumps(line), flush=True)  # noqa: T201 - a command
+            found += len(line["findings"]) + len(line["deaths"]) + (line["executions"] == 0)
+    return int(found > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

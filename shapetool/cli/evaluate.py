@@ -148,13 +148,16 @@ def evaluate(
             on_event=progress,
         )
         found = pipeline.evaluate(first, truth, recipe, second=second, out=out, seed=seed, options=options)
-        progress.close()
     if out is not None and second is None:
-        from shapetool.pipelines.eval_report import write_page
-
-        write_page(found, first, truth, recipe, seed=seed, worst=worst, up=up)
+        _write_page(found, first, truth, recipe, seed=seed, worst=worst, up=up)
     show(found, worst, json=json, quiet=quiet)
     return found.exit_code
+
+
+def _write_page(*about: Any, **how: Any) -> None:
+    from shapetool.pipelines.eval_report import write_page  # draws, so it is not loaded for numbers alone
+
+    write_page(*about, **how)
 
 
 def _explained(name: str) -> int:

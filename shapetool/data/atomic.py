@@ -4,25 +4,29 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
-def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: bool = False) -> bool:
-    """True if `path` now holds `data`; False if `exclusive` and another process was first.
+def write_whole(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, exclusive: bool = False) -> bool:
+    """True if `path` now holds `data`, or its pieces one after the other; False if `exclusive` and another process was
+    first.
 
     Other processes see the old file or the new one. With `durable` it is on the disk before it has its name.
 
     Raises:
         OSError: the file could not be written; nothing is left behind, and an older file stands.
     """
-    temporary = beside(path)
+    temporary, size = beside(path), 0
     try:
         with open(temporary, "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
+            for piece in (data,) if isinstance(data, bytes) else data:
+                view = memoryview(piece)
+                size += len(view)
+                while view:
+                    view = view[file.write(view) :]
             if durable:
                 os.fsync(file.fileno())
         if exclusive:
@@ -34,7 +38,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, exclusive: boo
             sync_folder(path.parent)
         return True
     except OSError as error:
-        reason = f"{os.strerror(error.errno or 0)} while writing {len(data)} bytes"
+        reason = f"{os.strerror(error.errno or 0)} while writing {size} bytes"
         raise OSError(error.errno, reason, str(path)) from error
     finally:
         with contextlib.suppress(OSError):

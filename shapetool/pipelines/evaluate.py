@@ -235,7 +235,7 @@ def _check_pairing(pred: str, true: str) -> bool:
 
 def _digest(predictions: Mapping[str, Item]) -> str:
     whole = hashlib.sha256()
-    for item in hashed(predictions.values()):
+    for item in hashed(list(predictions.values())):
         whole.update(f"{item.id}\n{item.sha256}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
 

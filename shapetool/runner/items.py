@@ -6,7 +6,7 @@ import re
 import stat
 import sys
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +65,8 @@ def collect(inputs: Sequence[str], suffixes: Iterable[str], what: str = "mesh fi
     found: dict[str, Item] = {}
     for word in inputs:
         for item in _from_word(word, known, ignored):
-            found.setdefault(os.path.abspath(item.path), item)
+            place = str(item.path)
+            found.setdefault(os.path.abspath(place) if ".." in place or place[0] != os.sep else place, item)
     if not found:
         passed = f" ({ignored.count} files with other suffixes passed over)" if ignored.count else ""
         raise ConfigError(f"{' '.join(inputs) or 'no input'}: expected at least one {what}, found none{passed}.")
@@ -127,7 +128,7 @@ def _from_glob(pattern: str, known: tuple[str, ...], ignored: _Ignored) -> Itera
             if "**" not in pattern:
                 yield from _scan(match, root, known, ignored)
         else:
-            yield _linked(match, root)
+            yield _linked(match, os.path.relpath(match, root), root, Path(os.path.realpath(root)))
 
 
 def _before_magic(parts: Sequence[str]) -> Iterator[str]:
@@ -138,23 +139,44 @@ def _before_magic(parts: Sequence[str]) -> Iterator[str]:
 
 
 def _scan(folder: Path, root: Path, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
-    """Items for the files below `folder`. A link to a folder inside is passed over: the scan meets that anyway."""
-    broken: list[OSError] = []
-    for here, folders, files in os.walk(folder, onerror=broken.append):
-        folders[:] = sorted(set(folders) - {STATE})
-        for name in sorted(folders):
-            path = Path(here, name)
-            if path.is_symlink() and _leaves(path, root):
-                yield _linked(path, root)
-        for name in sorted(files):
-            hidden = name.startswith(".") and not name.startswith("..")
-            if hidden or not name.lower().endswith(known):
+    """Items for the files below `folder`. A link to a folder inside is passed over: the scan meets that anyway.
+
+    A folder of millions is read with one look at each file, so only what the system says of an entry is asked.
+    """
+    real_root = Path(os.path.realpath(root))
+    below = os.path.relpath(folder, root)
+    places = [(str(folder.absolute()), "" if below == os.curdir else below + os.sep)]
+    while places:
+        here, prefix = places.pop()
+        try:
+            with os.scandir(here) as found:
+                entries = list(found)
+        except OSError as error:
+            item = Item("", prefix.rstrip(os.sep) or os.curdir, Path(here), real_root)
+            yield replace(item, problem=f"the folder cannot be read: {error.strerror}", status="failed")
+            continue
+        for entry in entries:
+            name = entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if name != STATE:
+                    places.append((entry.path, f"{prefix}{name}{os.sep}"))
+            elif entry.is_symlink() and os.path.isdir(entry.path):  # which a link in a circle is not
+                if _leaves(Path(entry.path), root):
+                    yield _linked(Path(entry.path), prefix + name, root, real_root)
+            elif (name[0] == "." and name[:2] != "..") or not name.lower().endswith(known):
                 ignored.count += 1
+            elif entry.is_symlink():
+                yield _linked(Path(entry.path), prefix + name, root, real_root)
             else:
-                yield _linked(Path(here, name), root)
-    for error in broken:
-        item = _named(Path(os.fsdecode(error.filename)), root)
-        yield replace(item, problem=f"the folder cannot be read: {error.strerror}", status="failed")
+                yield Item("", prefix + name, Path(entry.path), real_root, _plain_size(entry))
+
+
+def _plain_size(entry: "os.DirEntry[str]") -> int:
+    """The size of a plain file; 0 for what is none, or has gone, which is looked at again."""
+    try:
+        return entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
+    except OSError:
+        return 0
 
 
 def _named(path: Path, root: Path) -> Item:
@@ -164,9 +186,9 @@ def _named(path: Path, root: Path) -> Item:
     return Item("", os.path.relpath(path, root), real, top)
 
 
-def _linked(path: Path, root: Path) -> Item:
+def _linked(path: Path, source: str, root: Path, real_root: Path) -> Item:
     """The item of a file that a scan met: a link must stay below the root."""
-    item = Item("", os.path.relpath(path, root), path.absolute(), Path(os.path.realpath(root)))
+    item = Item("", source, path.absolute(), real_root)
     if _leaves(path, root):
         return replace(
             item, problem="symbolic link leaves the input root; copy the file or name its folder as an input"
@@ -179,6 +201,24 @@ def _leaves(path: Path, root: Path) -> bool:
 
 
 def _with_ids(items: list[Item], known: tuple[str, ...]) -> list[Item]:
+    taken = {item.source for item in items}
+    if len(taken) < len(items):
+        items = _told_apart(items)
+        taken = {item.source for item in items}
+    shorts = [_without_suffix(item.source, known) for item in items]
+    times = Counter(shorts)
+    return [
+        replace(item, id=short if times[short] == 1 and short not in taken else item.source)
+        for item, short in zip(items, shorts, strict=True)
+    ]
+
+
+def _told_apart(items: list[Item]) -> list[Item]:
+    """The items; those with a source that another has as well get the name of their root in front of it.
+
+    Raises:
+        ConfigError: two are still one.
+    """
     sources: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         sources[item.source].append(item)
@@ -190,24 +230,21 @@ def _with_ids(items: list[Item], known: tuple[str, ...]) -> list[Item]:
     if len({item.source for item in items}) < len(items):
         twice = next(item for item in items if sum(other.source == item.source for other in items) > 1)
         raise ConfigError(f"{twice.source}: two inputs hold this path. Give the folder above both as one input.")
-    ids: dict[str, int] = defaultdict(int)
-    for item in items:
-        ids[_without_suffix(item.source, known)] += 1
-    taken = {item.source for item in items}
-    named = []
-    for item in items:
-        short = _without_suffix(item.source, known)
-        named.append(replace(item, id=short if ids[short] == 1 and short not in taken else item.source))
-    return named
+    return items
 
 
 def _without_suffix(source: str, known: tuple[str, ...]) -> str:
-    suffix = next((suffix for suffix in known if source.lower().endswith(suffix)), os.path.splitext(source)[1])
-    return source[: len(source) - len(suffix)]
+    lower = source.lower()
+    for suffix in known:
+        if lower.endswith(suffix):
+            return source[: len(source) - len(suffix)]
+    return os.path.splitext(source)[0]
 
 
 def _checked_name(item: Item) -> Item:
     """`item`, with a problem if its name is not safe in a file or on a terminal, or it is no plain file."""
+    if item.size and item.problem is None and item.source.isascii() and _bad_name(item.source) is None:
+        return item  # a plain file, by the scan that met it
     try:
         item.source.encode("utf-8")
     except UnicodeEncodeError:
@@ -230,9 +267,11 @@ def _checked_name(item: Item) -> Item:
 def _bad_name(source: str) -> str | None:
     if ".." in source:
         return "the name holds '..'"
-    if any(unicodedata.category(character) in CONTROL or character in BIDI for character in source):
+    if not source.isprintable() and any(
+        unicodedata.category(character) in CONTROL or character in BIDI for character in source
+    ):
         return "the name holds a newline or another control character"
-    if MARKUP.search(source):
+    if "[" in source and MARKUP.search(source):
         return "the name holds terminal markup such as [red]"
     return None
 

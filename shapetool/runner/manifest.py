@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,9 +16,13 @@ from shapetool.data.outside import stays_below
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import to_json_line
 from shapetool.runner.items import STATE, Item
-from shapetool.runner.job import FileJob, Job, cores, shapes_per_shard
+from shapetool.runner.job import FileJob, Job, shapes_per_shard
 
 MAX_BYTES = 2 << 30
+SMALL_BYTES = 1 << 16
+NOWHERE = Path()
+HASHED_AT_ONCE = 256
+HASHING_THREADS = 4  # on a network file system each waits for an answer most of the time
 _SETTINGS = {"kind": str, "seed": int, "shapes_per_shard": int, "recipe": dict}  # what every run writes down
 
 
@@ -175,10 +180,18 @@ def files_made(folder: Path) -> set[Path] | None:
     return None if suffix is None else {folder / f"{item.id}.{suffix}" for item in items}
 
 
-def hashed(items: Iterable[Item]) -> list[Item]:
-    """`items` with the sha256 of their files; one that cannot be read, or is too large to be a mesh, gets a problem."""
-    with ThreadPoolExecutor(min(4, cores())) as threads:
-        return list(threads.map(_hashed, items))
+def hashed(items: Sequence[Item]) -> list[Item]:
+    """`items` with the sha256 of their files; one that cannot be read, or is too large to be a mesh, gets a problem.
+
+    Threads take many items at a time: of small files, most of the time would be spent in handing them out.
+    """
+    parts = [items[start : start + HASHED_AT_ONCE] for start in range(0, len(items), HASHED_AT_ONCE)]
+    with ThreadPoolExecutor(HASHING_THREADS) as threads:
+        return [item for part in threads.map(_hashed_part, parts) for item in part]
+
+
+def _hashed_part(items: Sequence[Item]) -> list[Item]:
+    return [_hashed(item) for item in items]
 
 
 def _hashed(item: Item) -> Item:
@@ -187,9 +200,22 @@ def _hashed(item: Item) -> Item:
     if item.size > MAX_BYTES:
         return replace(item, problem=f"expected at most {MAX_BYTES} bytes, found {item.size}")
     try:
-        return replace(item, sha256=file_digest(item.path))
+        digest = file_digest(item.path) if item.size > SMALL_BYTES else _small_digest(item.path)
+        return replace(item, sha256=digest)
     except OSError as error:
         return replace(item, problem=f"the file cannot be read: {error.strerror}", status="failed")
+
+
+def _small_digest(path: Path) -> str:
+    """The sha256 of a file that was small a moment ago, with three calls to the system and nothing remembered."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        digest = hashlib.sha256()
+        while part := os.read(descriptor, 2 * SMALL_BYTES):
+            digest.update(part)
+        return digest.hexdigest()
+    finally:
+        os.close(descriptor)
 
 
 def file_digest(path: Path) -> str:
@@ -218,29 +244,37 @@ def _entry(item: Item) -> dict[str, Any]:
 
 
 def _parse(path: Path, text: bytes) -> list[Item]:
-    items = []
-    for number, line in enumerate(text.split(b"\n")[:-1], 1):
-        try:
-            entry = json.loads(line)
-            problem = entry.get("problem") or {}
-            item = Item(entry["id"], entry["source"], Path(), Path(), entry["size"], entry["sha256"])
-            item = replace(item, problem=problem.get("reason"), status=problem.get("status", "invalid"))
-            _check_entry(item)
-            items.append(item)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(
-                f"{path}: line {number} is no manifest entry ({error}). Use --overwrite to begin anew."
-            ) from error
-    return items
+    lines = text.split(b"\n")[:-1]
+    try:
+        entries = json.loads(b"[" + b",".join(lines) + b"]")  # one call, which is several times as fast as one a line
+        if len(entries) == len(lines):
+            return [_item(entry) for entry in entries]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return [_parsed(path, number, line) for number, line in enumerate(lines, 1)]  # finds the one that is damaged
 
 
-def _check_entry(item: Item) -> None:
-    """Nothing; raises ValueError unless what a line says of an item is of the types that a run writes."""
-    words = (item.id, item.source, item.status, "" if item.sha256 is None else item.sha256, item.problem or "")
-    if not all(isinstance(word, str) and "\0" not in word for word in words):
-        raise ValueError("expected id, source, sha256 and problem as text")
-    if isinstance(item.size, bool) or not isinstance(item.size, int):
-        raise ValueError("expected size as a whole number")
+def _parsed(path: Path, number: int, line: bytes) -> Item:
+    try:
+        return _item(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path}: line {number} is no manifest entry ({error}). Use --overwrite to begin anew."
+        ) from error
+
+
+def _item(entry: dict[str, Any]) -> Item:
+    """The item of an entry; nobody has looked yet where its file is.
+
+    Raises ValueError for one that says other things than a run writes.
+    """
+    problem = entry.get("problem") or {}
+    reason, status = problem.get("reason"), problem.get("status", "invalid")
+    shape_id, source, size, sha256 = entry["id"], entry["source"], entry["size"], entry["sha256"]
+    texts = (shape_id, source, status, sha256 or "", reason or "")
+    if set(map(type, texts)) != {str} or type(size) is not int or "\0" in shape_id or "\0" in source:
+        raise ValueError("expected texts and a size")
+    return Item(shape_id, source, NOWHERE, NOWHERE, size, sha256, reason, status)
 
 
 def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:

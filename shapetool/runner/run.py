@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shapetool.data.atomic import remove_leftovers
 from shapetool.data.lock import SoleWriter, refuse_if_held
@@ -194,6 +194,7 @@ def _fill(
     return Summary(layout.folder, report, total, counts, decided.total(), len(plans), stopped)
 
 
+@runtime_checkable
 class _Engine(Protocol):
     """What does the shards of a run, or a part of that work."""
 
@@ -258,14 +259,15 @@ def _plan(
 
 
 def _ticking(layout: Layout, report: Path, options: Options) -> Callable[[], None]:
-    last = time.monotonic()
+    due = time.monotonic() + REPORT_SECONDS
 
     def tick() -> None:
-        nonlocal last
+        nonlocal due
         options.emit("tick")
-        if time.monotonic() - last > REPORT_SECONDS:
+        now = time.monotonic()
+        if now > due:
             combine(layout, report)
-            last = time.monotonic()
+            due = time.monotonic() + max(REPORT_SECONDS, 50 * (time.monotonic() - now))  # of millions it takes a while
 
     return tick
 

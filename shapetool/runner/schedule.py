@@ -67,6 +67,8 @@ class Schedule:
         self.plans = {plan.shard: plan for plan in plans}
         self.decided: dict[int, str] = {}
         self.open = {plan.shard: set(plan.todo) for plan in plans}
+        self.undecided = sum(len(plan.todo) for plan in plans)
+        self.failed = 0
         self.boot = boot_name()
         self.queue: deque[_Unit] = deque()
         self.suspects: deque[_Unit] = deque()
@@ -100,8 +102,7 @@ class Schedule:
                     if stop.reason:
                         break
                     pool = self._renew(pool, error)
-                undecided = any(self.open.values())
-                self.too_many = undecided and failure_limit is not None and self._failures() > failure_limit
+                self.too_many = failure_limit is not None and self.undecided > 0 and self.failed > failure_limit
                 tick()
             self._let_running_end(stop)
         finally:
@@ -233,6 +234,8 @@ class Schedule:
         if not spooled:
             write_spool(self.layout.spool_path(index), self._ticket(index), line, {})
         self.decided[index] = line["status"]
+        self.failed += line["status"] != "ok"
+        self.undecided -= index in self.open[shard]
         self.open[shard].discard(index)
         self.options.emit("item", **line)
         if not self.open[shard]:
@@ -246,18 +249,11 @@ class Schedule:
         self.rebuilt[shard] += 1
         if self.rebuilt[shard] > PUBLISH_ATTEMPTS:
             raise DataError(f"{self.layout.folder}: finished records keep vanishing. Is another run cleaning up?")
+        self.undecided += len(set(missing) - self.open[shard])
         self.open[shard].update(missing)
         for index in missing:
-            self.decided.pop(index, None)
+            self.failed -= self.decided.pop(index, "ok") != "ok"
             self.queue.append(_Unit(shard, index))
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many items this run decided, by status."""
-        return Counter(self.decided.values())
-
-    def _failures(self) -> int:
-        return len(self.decided) - self.counts["ok"]
 
     def _renew(self, pool: "Pool", error: BaseException) -> "Pool":
         """A new pool after the old one broke as a whole; what was in flight goes back to the queue."""

@@ -56,7 +56,7 @@ class DaskSchedule:
         self._in_flight: dict[str, tuple[Any, Lot]] = {}  # by the key of the future
         self._looked = 0.0
         self._shard_seconds: float | None = None
-        self._deaths = 0
+        self._deaths = self._failed = 0
 
     def run(self, stop: Stop, failure_limit: int | None, tick: Callable[[], None]) -> None:
         """None, once every shard of the plans is published, or the run was stopped.
@@ -75,8 +75,7 @@ class DaskSchedule:
                     self._hand_out(client, most)
                     self._collect(client)
                     undecided = bool(self.waiting or self._in_flight)
-                    failures = sum(status != "ok" for status in self.decided.values())
-                    self.too_many = undecided and failure_limit is not None and failures > failure_limit
+                    self.too_many = undecided and failure_limit is not None and self._failed > failure_limit
                     tick()
             finally:
                 self._let_running_end(stop)
@@ -171,6 +170,7 @@ class DaskSchedule:
         for index, line in zip(self.layout.span(shard), lines, strict=True):
             if index in todo:
                 self.decided[index] = str(line["status"])
+                self._failed += line["status"] != "ok"
                 self.options.emit("item", **line)
         shapes = sum(line["status"] == "ok" for line in lines)
         self.options.emit("shard", shard=shard, path=str(self.layout.shard_path(shard)), shapes=shapes)

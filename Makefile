@@ -1,6 +1,7 @@
 # make demo    from nothing to a dataset and a picture of it, in demo/
 # make test    style, types and tests
 # make faults  the tests of kills, broken disks and damaged files, as often as they are to be tried: an hour on an idle core
+# make fuzz    every parser for an hour of processor time each (SECONDS, JOBS)
 # make bench   the claims of the README, measured against the peers on this machine
 # make verify  what each model learns, against its bars: two hours on two idle cores
 # make clean   removes what the others made, the environment included
@@ -20,7 +21,7 @@ MODULES := $(VENV)/.modules
 NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
 
 .DELETE_ON_ERROR:
-.PHONY: FORCE setup demo test lint faults bench verify clean
+.PHONY: FORCE setup demo test lint faults fuzz bench verify clean
 
 setup: $(INSTALLED)
 
@@ -71,6 +72,11 @@ faults: $(INSTALLED)
 	rm -f fault-results/log.jsonl
 	SHAPETOOL_FAULTS=long SHAPETOOL_FAULTS_LOG=$(CURDIR)/fault-results/log.jsonl \
 	  $(BIN)/python -m pytest tests/faults -o timeout=7200 --durations=20
+
+# Every parser of ours, fuzzed for SECONDS of processor time each, JOBS at a time; see docs/fuzzing.md.
+fuzz: $(INSTALLED)
+	$(PIP) 'atheris>=3'
+	$(BIN)/python -m tests.fuzz.run all --seconds $(or $(SECONDS),3600) --jobs $(or $(JOBS),1)
 
 bench: $(PEERS)
 	mkdir -p bench-results

@@ -1,18 +1,20 @@
 """The options and the last line that the sampling commands have in common."""
 
+import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapetool.cli import _report
+from shapetool.cli import _options, _report
 from shapetool.cli._progress import Progress
 from shapetool.errors import ConfigError
 from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SIGNS, parse_settings
 
 if TYPE_CHECKING:
-    from shapetool.runner.job import Summary
+    from shapetool.runner.job import Event, Options, Summary
     from shapetool.runner.preview import Preview
 
 SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -44,6 +46,30 @@ ItemMemory = Annotated[
         metavar="SIZE", help="Give a mesh up that needs more memory, such as 8G. Default: a fair share of the machine."
     ),
 ]
+
+
+def run_options(
+    progress: "Callable[[Event], None]",
+    shard: str | None,
+    item_memory: str | None,
+    cluster: tuple[str, str | None, int | None, list[str] | None],
+    **same: Any,
+) -> "Options":
+    """How a run is done, from the words of the options that commands share; `cluster` is the engine and Dask's own.
+
+    Raises:
+        ConfigError: words that make no sense.
+    """
+    from shapetool.runner.job import Options
+    from shapetool.runner.parts import read_part
+
+    return Options(
+        shard=read_part(shard, os.environ),
+        item_memory=read_size(item_memory),
+        cluster=_options.cluster(*cluster),
+        on_event=progress,
+        **same,
+    )
 
 
 def ended(summary: "Summary", progress: Progress) -> int:

@@ -1,6 +1,5 @@
 """`shapetool eval PRED GT`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,23 +128,21 @@ def evaluate(
     recipe = EvalRecipe(protocol, read_metrics(metrics), samples, limits, align, emd_rtol=emd_rtol)
 
     from shapetool.pipelines import evaluate as pipeline
-    from shapetool.runner.job import Options
-    from shapetool.runner.parts import read_part
 
     if dry_run:
         _report.data({"event": "dry-run", **pipeline.plan(first, truth, recipe, second=second, out=out)})
         return _report.OK
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
-        options = Options(
+        options = _sampling.run_options(
+            progress,
+            shard,
+            item_memory,
+            (engine, dask, dask_workers, dask_set),
             workers=workers,
-            shard=read_part(shard, os.environ),
             overwrite=overwrite,
             item_timeout=item_timeout,
-            item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
-            cluster=_options.cluster(engine, dask, dask_workers, dask_set),
-            on_event=progress,
         )
         found = pipeline.evaluate(first, truth, recipe, second=second, out=out, seed=seed, options=options)
     if out is not None and second is None:

@@ -1,6 +1,5 @@
 """`shapetool render-views`: meshes to images, depth, normals and silhouettes with their cameras."""
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,8 +87,6 @@ def render_views(
 ) -> int:
     """Render meshes from many cameras: colour, depth, normals, silhouettes and what else a pixel can tell."""
     from shapetool.pipelines.view_pictures import Pictures
-    from shapetool.runner.job import Options
-    from shapetool.runner.parts import read_part
 
     height, width = (None, None) if size is None else _read_size(size)
     words: dict[str, Any] = {"views": views, "height": height, "width": width, "cameras": cameras, "channels": channels}
@@ -97,16 +94,16 @@ def render_views(
     words |= {"ambient": ambient, "shadows": shadows, "occlusion": occlusion, "samples": samples}
     chosen = _chosen(recipe, layout, _sampling.overrides(set, **words, normalize=normalize))
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
-        options = Options(
+        options = _sampling.run_options(
+            progress,
+            shard,
+            item_memory,
+            (engine, dask, dask_workers, dask_set),
             workers=workers,
-            shard=read_part(shard, os.environ),
             overwrite=overwrite,
             item_timeout=item_timeout,
-            item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
-            cluster=_options.cluster(engine, dask, dask_workers, dask_set),
-            on_event=progress,
         )
         pictures = Pictures(contact_sheet, turntable)
         if dry_run:

@@ -1,6 +1,5 @@
 """`shapetool repair INPUT... OUT`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,8 +63,6 @@ def repair(
 ) -> int:
     """Make closed, oriented meshes that do not meet themselves, and say how far they are from the input."""
     from shapetool.pipelines import repair as pipeline
-    from shapetool.runner.job import Options
-    from shapetool.runner.parts import read_part
 
     recipe = pipeline.RepairRecipe(resolution, gap, keep_cavities, force, not solid, fill_holes or 0.0)
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
@@ -75,16 +72,16 @@ def repair(
             if event["event"] == "item" and event["status"] == "ok" and verbose and not quiet:
                 progress.say(_sentence(event))
 
-        options = Options(
+        options = _sampling.run_options(
+            listener,
+            shard,
+            item_memory,
+            (engine, dask, dask_workers, dask_set),
             workers=workers,
-            shard=read_part(shard, os.environ),
             overwrite=overwrite,
             item_timeout=item_timeout,
-            item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
-            cluster=_options.cluster(engine, dask, dask_workers, dask_set),
-            on_event=listener,
         )
         if dry_run:
             return _sampling.foreseen(pipeline.plan(inputs, out, recipe, suffix=format, options=options))

@@ -1,6 +1,5 @@
 """`shapetool sample-occupancy`: meshes to points with inside and outside."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,9 +62,6 @@ def sample_occupancy(
     version: _options.Version = False,
 ) -> int:
     """Sample points around meshes and say which are inside."""
-    from shapetool.runner.job import Options
-    from shapetool.runner.parts import read_part
-
     given = _sampling.overrides(
         set,
         padding=padding,
@@ -79,16 +75,16 @@ def sample_occupancy(
     )
     chosen = occupancy_recipe(recipe).replace(**given)
     with Progress(json=json, quiet=quiet, verbose=verbose) as progress:
-        options = Options(
+        options = _sampling.run_options(
+            progress,
+            shard,
+            item_memory,
+            (engine, dask, dask_workers, dask_set),
             workers=workers,
-            shard=read_part(shard, os.environ),
             overwrite=overwrite,
             item_timeout=item_timeout,
-            item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
-            cluster=_options.cluster(engine, dask, dask_workers, dask_set),
-            on_event=progress,
         )
         if dry_run:
             return _preview(inputs, out, chosen, seed, options)

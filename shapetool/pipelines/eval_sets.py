@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shapetool import __version__
-from shapetool.data.atomic import write_whole
+from shapetool.data.atomic import remove_leftovers, write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.geometry.cloud import cloud_mesh
 from shapetool.geometry.distance import closest_point
@@ -116,6 +116,7 @@ def evaluate_sets(
     if found.out is not None:
         with writable(found.out):
             found.out.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(found.out)
             write_whole(found.out / "per_shape.csv", table(found.rows))
             write_whole(found.out / "summary.json", to_json_line(summary))
     return found

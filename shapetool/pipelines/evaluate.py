@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shapetool.data.atomic import write_whole
+from shapetool.data.atomic import remove_leftovers, write_whole
 from shapetool.errors import ConfigError, DataError, MeshError
 from shapetool.metrics.protocols import protocol
 from shapetool.pipelines.eval_inputs import EmptyShape, Shape, forget, list_shapes, penalties, read_shape
@@ -141,6 +141,7 @@ def evaluate(
     check_folder(out)
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
         return _evaluate((str(pred), second), str(true), recipe, seed, out, options)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from shapetool.data.atomic import write_whole
+from shapetool.data.atomic import remove_leftovers, write_whole
 from shapetool.data.mesh_files import encode_mesh
 from shapetool.errors import ConfigError, MeshError, ShapetoolError, suggestion
 from shapetool.extraction.surface import METHODS, Extraction, extract_with_facts
@@ -178,6 +178,7 @@ def _made(shape: Wanted, wanted: Extracting, opened: OpenedRun, out: Path) -> di
         mesh, facts = _mesh(shape, wanted, opened)
         path = out / f"{shape.name}.{wanted.format}"
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name)
         write_whole(path, encode_mesh(mesh, wanted.format), durable=False)
     except MeshError as error:
         line |= {"status": "failed", "error": str(error)}
@@ -214,8 +215,13 @@ def _claimed(wanted: Extracting, opened: OpenedRun, out: Path, overwrite: bool) 
         raise ConfigError(f"{out}: expected a folder, in which each shape gets a file. Name another OUT.")
     about = {"shapetool": "extract", **_settings(wanted), "weights": _digest(opened, wanted.which)}
     place = out / ABOUT
+    if out.is_dir():
+        remove_leftovers(out)  # of a run that was killed before the folder said whose it is
     if out.exists() and overwrite and place.exists():
-        shutil.rmtree(out)
+        aside = out.with_name(f".{out.name}.bin")  # renamed first, so that no half of it is met under its own name
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(out, aside)
+        shutil.rmtree(aside)
     if out.exists() and any(out.iterdir()):
         try:
             found = json.loads(place.read_text(encoding="utf-8"))

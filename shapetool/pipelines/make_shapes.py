@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapetool.data.atomic import write_whole
+from shapetool.data.atomic import remove_leftovers, write_whole
 from shapetool.data.mesh_files import encode_mesh
 from shapetool.errors import ConfigError, DataError
 from shapetool.geometry import families
@@ -47,6 +47,7 @@ def run(
     known = _read_list(out / PARAMETERS) | {shape.record["id"]: shape.record for shape in shapes}
     with writable(out):
         out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
         for shape in shapes:
             write_whole(out / shape.record["file"], shape.image)
         write_whole(out / PARAMETERS, b"".join(to_json_line(known[name]) for name in sorted(known)))

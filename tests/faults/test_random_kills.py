@@ -49,7 +49,7 @@ def test_runs_killed_at_random_moments_end_as_if_left_alone(shim: Shim, tmp_path
     chance, place = random.Random(name), tmp_path / "run"
     place.mkdir()
     kills, finished, halfway = 0, 0, 0
-    while kills < times(2, 200):
+    while kills < times(2, 50):
         if kill_at(target, place, chance.uniform(0, longest)):
             kills += 1
             halfway += any(place.iterdir())

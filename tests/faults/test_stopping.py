@@ -96,7 +96,7 @@ def test_sigterm_at_a_random_moment_is_75_and_a_rerun_is_exact(
     shim: Shim, inputs, tmp_path, times, record, name
 ) -> None:
     target = undisturbed(shim, inputs, name, tmp_path / "truth")
-    wanted = times(1, 50)
+    wanted = times(1, 25)
     tried, longest = check_stops(target, tmp_path / "run", [signal.SIGTERM], INTERRUPTED, wanted)
     record(19, run=name, tried=tried, stopped=wanted, exit=INTERRUPTED, longest_s=round(longest, 2), wrong=0)
 
@@ -108,7 +108,7 @@ def test_ctrl_c_is_130_without_a_traceback_or_an_orphan(
     shim: Shim, inputs, tmp_path, times, record, name, often
 ) -> None:
     target = undisturbed(shim, inputs, name, tmp_path / "truth")
-    wanted = times(1, 20)
+    wanted = times(1, 10)
     tried, longest = check_stops(target, tmp_path / "run", often * [signal.SIGINT], CTRL_C, wanted)
     record(
         20, run=name, ctrl_c=often, tried=tried, stopped=wanted, longest_s=round(longest, 2), tracebacks=0, orphans=0
@@ -151,7 +151,7 @@ def test_a_killed_parent_takes_its_processes_along(inputs, tmp_path, times, reco
         words = ["shapetool", "sample-sdf", inputs / "meshes", inputs / "train.h5", "--count", 2000, "-q"]
         with started(words) as process:
             assert process.wait(timeout=120) == 0
-    chance, tries, longest, most = random.Random(21), times(1, 20), 0.0, 0
+    chance, tries, longest, most = random.Random(21), times(1, 10), 0.0, 0
     for number in range(tries):
         place = tmp_path / f"run{number}"
         place.mkdir()

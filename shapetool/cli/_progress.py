@@ -93,7 +93,7 @@ class Progress:
         now_done = self.done - self.before
         rate = now_done / max(time.monotonic() - self.started, 1e-9)
         share = 100 * self.done / max(self.total, 1)
-        left = _duration((self.total - self.done) / rate) if rate > 0 else "unknown"
+        left = duration((self.total - self.done) / rate) if rate > 0 else "unknown"
         return f"{self.done}/{self.total} ({share:.1f} %) {rate:.2f}/s ETA {left}{self._failed_text()}"
 
     def _failed_text(self) -> str:
@@ -149,7 +149,8 @@ def steps(*, quiet: bool, verbose: bool) -> Callable[[int, int], None]:
     return step
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for people: hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shapetool.cli import _options, _report
-from shapetool.cli._progress import Progress
+from shapetool.cli._progress import Progress, duration
 from shapetool.errors import ConfigError
 from shapetool.recipes import BACKENDS, DTYPES, FRAME_SIZES, SIGNS, parse_settings
 
 if TYPE_CHECKING:
+    from shapetool.runner.estimate import Estimate
     from shapetool.runner.job import Event, Options, Summary
     from shapetool.runner.preview import Preview
 
@@ -83,9 +84,29 @@ def ended(summary: "Summary", progress: Progress) -> int:
 def foreseen(would: "Preview") -> int:
     """The exit code of a dry run, after what it found is printed."""
     _report.data({"event": "dry-run", **asdict(would)})
+    if would.estimate is not None:
+        for line in estimate_lines(would, would.estimate):
+            _report.note(line)
     if would.bytes > would.free:
         _report.note(f"shapetool: {would.bytes} bytes would be written, and {would.free} are free.")
     return _report.OK
+
+
+def estimate_lines(would: "Preview", found: "Estimate") -> list[str]:
+    """What a run would take, in sentences."""
+    tried = f"{found.probes} of {would.items} items tried"
+    failed = f", {found.probes_failed} of them failed" if found.probes_failed else ""
+    need = f"{found.share:.3g} of it" if found.share >= 0.01 else "less than a hundredth of it"
+    reading = f"of which {duration(found.freeze_seconds)} reads the inputs for their checksums"
+    machines = f"; or {found.nodes_for_a_day} such machines for a day" if found.nodes_for_a_day > 1 else ""
+    return [
+        f"shapetool: {tried}{failed}: {found.seconds_per_item:.3g} s each, {found.core_hours:.3g} core hours.",
+        f"shapetool: about {duration(found.seconds)} here, {reading}{machines}.",
+        f"shapetool: {size(found.bytes)} in {found.files} files.",
+        f"shapetool: {size(found.driver_bytes)} of memory in the process that hands out the work; with Dask about "
+        f"{found.scheduler_messages} messages through its scheduler.",
+        f"shapetool: what breaks first: {found.breaks_first} (needs {need}).",
+    ]
 
 
 def summary_line(summary: "Summary") -> str:
@@ -110,6 +131,15 @@ def overrides(words: list[str] | None, **options: Any) -> dict[str, Any]:
         ConfigError: a word has no `=` or no value.
     """
     return {**parse_settings(words or []), **{key: value for key, value in options.items() if value is not None}}
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
 
 
 def read_size(text: str | None) -> int | None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from shapetool.cli import _report
-from shapetool.cli._progress import EVERY_SECONDS, _duration
+from shapetool.cli._progress import EVERY_SECONDS, duration
 
 
 class TrainingProgress:
@@ -63,7 +63,7 @@ class TrainingProgress:
         assert self.first_step is not None
         elapsed = max(now - self.started, 1e-9)
         rate = (event["step"] - self.first_step) / elapsed
-        left = _duration(event["seconds"] * (1 - event["progress"]) / event["progress"])
+        left = duration(event["seconds"] * (1 - event["progress"]) / event["progress"])
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
         return f"step {event['step']} loss {event['loss']:.4g} {rate:.1f}/s ETA {left} {memory:.1f} GiB"
 

@@ -66,6 +66,7 @@ class LayoutJob:
     layout: str
     folder: Path
     kind: str = "view-files"
+    pure: bool = False  # it writes into OUT itself, so nothing of it is tried for an estimate
     suffix: str = "cameras.json"
     preload: tuple[str, ...] = (*PRELOAD["render-views"], *PRELOAD["convert"])
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shapetool.runner.estimate import Estimate, estimate
 from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import Job, Options, shapes_per_shard
 from shapetool.runner.manifest import compare, read_settings
@@ -14,7 +15,10 @@ from shapetool.runner.single import finished_lines
 
 @dataclass(frozen=True)
 class Preview:
-    """The size of a run: items (of them `refused` by their names or links), shards, bytes to write, bytes free."""
+    """The size of a run: items (of them `refused` by their names or links), shards, bytes to write, bytes free.
+
+    `estimate` is what the shards that are not done yet would take, where some of their items could be tried.
+    """
 
     out: Path
     items: int
@@ -24,6 +28,7 @@ class Preview:
     shards_done: int
     bytes: int
     free: int
+    estimate: Estimate | None = None
 
 
 def preview(job: Job, found: Sequence[Item], out: Path, options: Options) -> Preview:
@@ -46,6 +51,8 @@ def preview(job: Job, found: Sequence[Item], out: Path, options: Options) -> Pre
         elif is_file(out) and out.exists():
             finished_lines(out, report_path(out), job)
             done = len(mine)
+    todo = [shard for shard in mine if options.overwrite or not (folder / STATE / f"report-{shard:05d}.jsonl").exists()]
+    left = [item for shard in todo for item in found[shard * per_shard : (shard + 1) * per_shard]]
     refused = sum(item.problem is not None for item in found)
     shapes = sum(len(found[shard * per_shard : (shard + 1) * per_shard]) for shard in mine)
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -58,4 +65,5 @@ def preview(job: Job, found: Sequence[Item], out: Path, options: Options) -> Pre
         shards_done=done,
         bytes=max(0, shapes - refused) * job.bytes_per_shape,
         free=shutil.disk_usage(existing).free,
+        estimate=estimate(job, left, out, options) if done < len(mine) else None,
     )

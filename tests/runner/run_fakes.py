@@ -22,7 +22,7 @@ def main() -> int:
     try:
         return run_job(job, found, Path(out), options).exit_code
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 75
 
 

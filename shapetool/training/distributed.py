@@ -80,7 +80,11 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if world_size() == 1:
         yield Ranks()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # After a restart the store of `torchrun` still holds the addresses of processes that are gone.
+    store, rank, count = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    attempt = dist.PrefixStore(f"attempt-{restarts}", store)  # type: ignore[attr-defined]
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=attempt, rank=rank, world_size=count)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:

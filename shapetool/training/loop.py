@@ -226,9 +226,11 @@ def _not_finite(run: _Run, objective: Objective, batch: Batch, shapes: Shapes) -
 
 
 def _agree(run: _Run, loss: float, seconds: float) -> tuple[float, str | None]:
-    """The loss, and why to stop, the same in every process; the time that is counted becomes the same, too."""
-    reason = run.terms.stop()
-    loss, run.state.seconds, asked = run.ranks.mean([loss, seconds, float(reason is not None)], run.model.device)
+    """The loss, and why to stop, the same in every process; the time and the parts of the loss become the same, too."""
+    reason, names = run.terms.stop(), sorted(run.parts)
+    values = [loss, seconds, float(reason is not None), *(run.parts[name] for name in names)]
+    loss, run.state.seconds, asked, *parts = run.ranks.mean(values, run.model.device)
+    run.parts |= dict(zip(names, parts, strict=True))
     return loss, (reason or "another process") if asked > 0 else None
 
 

@@ -35,6 +35,10 @@ WORLD = {
 }
 TALKING = {name: f"{words} --json" for name, words in WORLD.items()}
 
+# Where the interpreter and its libraries lie, and what the system itself is asked for; none of it belongs to anybody.
+OWN = (str(REPOSITORY), sys.prefix, sys.base_prefix, "/usr/", "/lib", "/proc/", "/sys/", "/dev/null", "/dev/shm/")
+SYSTEM = ("/etc/ld.so.cache", "/etc/localtime", "/etc/locale.alias", "/etc/ssl/openssl.cnf", "/dev/urandom")
+
 
 def run(
     *words: object, cwd: Path, before: Sequence[str] = (), expect: int | None = 0, **more: Any
@@ -66,6 +70,13 @@ def opened(trace: Path) -> Iterator[str]:
     for line in trace.read_text(encoding="utf-8", errors="replace").splitlines():
         if match := re.search(r"\bopen(?:at2?)?\(.* = \d+<(.*)>$", line):
             yield match[1]
+
+
+def outsiders(trace: Path, here: Path, *allowed: Path) -> set[str]:
+    """The real paths that a command in `here` opened, but for those of the interpreter, the system and `allowed`."""
+    own = (*OWN, *(f"{path.resolve()}/" for path in allowed))
+    fine = {*SYSTEM, *(str(path.resolve()) for path in (here, *allowed))}
+    return {path for path in opened(trace) if path not in fine and not path.startswith(own)}
 
 
 def sockets(trace: Path) -> list[str]:

@@ -75,6 +75,7 @@ BAD = {
     "4e9.off": ("OFF\n4000000000 4000000000 0\n0 0 0\n", "cannot hold"),
     "cut.off": (off_text()[:-30], "promises|expected"),
     "joined.off": (off_text().replace("1.0 0.0 1.0\n0.0 1.0 1.0", "1.0 0.0 1.00 1.0"), "19 lines follow"),
+    "split.off": (off_text().replace("3 4 5 7", "3 1\n3 4 5 7"), "face 2: expected 3 indices, found 1"),
     "nocounts.off": ("OFF\nhello there\n", "numbers of vertices"),
     "promise.stl": (stl_bytes(promised=13), "promises 13 facets, the file holds 12"),
     "2**32.stl": (stl_bytes(promised=2**32 - 1), "promises 4294967295"),

@@ -71,14 +71,12 @@ def _read_lines(data: bytes) -> RawMesh:
 def _read_stream(lines: list[bytes], n_vertices: int, n_faces: int) -> RawMesh | None:
     """The mesh of a file that breaks its lines anywhere, when its numbers are used up exactly; None otherwise.
 
-    Where a few numbers are missing, others in their place may come out even. So no face may have fewer than three
-    corners, and with nearly as many lines as a file of one item a line has, the last vertex must end one.
+    Where a few numbers are lost or doubled, others in their place may come out even. So no face may have fewer than
+    three corners, and with nearly as many lines as a file of one item a line has, each item must begin one.
     """
     rows = [line.split() for line in lines]
-    nearly = abs(len(lines) - n_vertices - n_faces) <= max(2, (n_vertices + n_faces) // 10)
-    if nearly and 3 * n_vertices not in accumulate(map(len, rows)):
-        return None
     words = list(chain.from_iterable(rows))
+    begins = [3 * vertex for vertex in range(n_vertices)]
     try:
         vertices = np.array(floats(words[: 3 * n_vertices]), np.float64).reshape(n_vertices, 3)
         numbers = integers(words[3 * n_vertices :])
@@ -87,10 +85,14 @@ def _read_stream(lines: list[bytes], n_vertices: int, n_faces: int) -> RawMesh |
         at = 0
         for _ in range(n_faces):
             size = numbers[at]
+            begins.append(3 * n_vertices + at)
             corners += numbers[at + 1 : at + 1 + size]
             sizes.append(size)
             at += 1 + size
         if at != len(numbers) or min(sizes, default=3) < 3:
+            return None
+        nearly = abs(len(lines) - n_vertices - n_faces) <= max(2, (n_vertices + n_faces) // 10)
+        if nearly and not set(begins) <= set(accumulate(map(len, rows), initial=0)):
             return None
         packed = np.array(corners, np.int64), np.array(sizes, np.int64)
     except (ValueError, IndexError, OverflowError):

@@ -187,6 +187,12 @@ def _drop_zero_area(
         raise MeshError(f"expected a surface with area, found {plural(len(faces), 'face')}, all of zero area.")
     reach = np.ldexp(np.abs(triangles).max(axis=(1, 2)), -exponents)
     flat = np.asarray(sizes <= _ROUNDING * reach)
+    kept = ~flat | flat.all()
+    if not np.ldexp(0.5 * sizes, 2 * exponents)[kept].any():
+        longest = np.ldexp(1.0, int(exponents[kept].max()))
+        raise MeshError(
+            f"expected a surface with area, found edges below {longest:.2g}, whose area no float64 holds. Scale it up."
+        )
     if not flat.any():
         return faces
     if flat.all():

@@ -1,5 +1,9 @@
-"""One fuzzer in one process: `python -m tests.fuzz.inside TARGET FOLDER SECONDS`, or `TARGET --one FILE` to replay."""
+"""One fuzzer in one process: `python -m tests.fuzz.inside TARGET FOLDER SECONDS`, or `TARGET --one FILE` to replay.
 
+`TARGET --leak FOLDER` says how much memory is not given back.
+"""
+
+import gc
 import hashlib
 import json
 import os
@@ -14,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.mutations import mutated
+from tests.fuzz.native_text import register
 from tests.fuzz.run import MEMORY, TIMEOUT
 
+NATIVE = "native-text"  # counted by the library itself
+LEAK_INPUTS, LEAK_ROUNDS = 100, 20
 HERE = Path(__file__).resolve().parents[2]
 OURS = (str(HERE / "shapetool"), str(HERE / "tests" / "fuzz"))
 
@@ -113,18 +120,32 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
     return atheris.Mutate(data, longest) if rng.randrange(4) else mutated(data, rng)[:longest]
 
 
+def leak(name: str, folder: Path) -> None:
+    """Nothing; says by how many MiB the process grew over rounds of known inputs, without what atheris adds."""
+    from tests.fuzz.targets import TARGETS
+
+    found = [path.read_bytes() for path in sorted(folder.iterdir())][:LEAK_INPUTS]
+    sizes = []
+    for number in range(LEAK_ROUNDS):
+        for data in found:
+            TARGETS[name](data)
+        gc.collect()
+        if number in (LEAK_ROUNDS // 2, LEAK_ROUNDS - 1):
+            sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20)
+    print(round(sizes[1] - sizes[0], 1))  # noqa: T201 - a command
+
+
 def begin(name: str, folder: Path, seconds: float) -> None:
     """Never returns: the fuzzer ends the process."""
     import atheris
 
-    warnings.simplefilter("ignore")
     found_in_checkout()
     try:
         with atheris.instrument_imports(include=["shapetool"]):
             from tests.fuzz.targets import SEEDS, TARGETS, WORDS
 
             seeds = SEEDS[name]()
-            for seed in seeds:  # also imports what is imported when it is needed
+            for seed in seeds if name != NATIVE else ():  # also imports what is imported when it is needed
                 TARGETS[name](seed)
     except Exception:
         traceback.print_exc()
@@ -143,11 +164,16 @@ def begin(name: str, folder: Path, seconds: float) -> None:
     }  # fmt: skip
     arguments = [f"-{key}={value}" for key, value in options.items()]
     atheris.Setup([sys.argv[0], *arguments, str(folder / "corpus")], watch.one, custom_mutator=mutate)
+    if name == NATIVE:
+        register(next(str(path) for path in Path(atheris.__file__).parent.glob("core_with_libfuzzer*")))
     atheris.Fuzz()
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     if sys.argv[2] == "--one":
         replay(sys.argv[1], Path(sys.argv[3]))
+    elif sys.argv[2] == "--leak":
+        leak(sys.argv[1], Path(sys.argv[3]))
     else:
         begin(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))

@@ -16,9 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.native_text import replayed
+
 RESULTS = Path("fuzz-results")
 TIMEOUT = 10  # seconds for one input
 MEMORY = 2048  # MiB
+LEAK = 8  # MiB over a thousand inputs
 EDGES = re.compile(rb"cov: (\d+)")
 
 
@@ -46,14 +49,33 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
         executions += json.loads(state.read_bytes())["executions"]
         state.unlink()
     deaths = [name for name in names(folder / "deaths", began) if died_again(target, folder / "deaths" / name)]
+    if target == "native-text":
+        deaths += under_sanitizers(folder / "corpus")
     line = {
         "target": target, "cpu_seconds": round(used, 1), "executions": executions, "edges": edges,
         "findings": names(folder / "findings", began), "deaths": deaths,
-        "starts": starts, "last_exit": code, "peak_mib": memory, "ended": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "grown_mib": grown(target, folder / "corpus"), "starts": starts,
+        "last_exit": code, "peak_mib": memory, "ended": time.strftime("%Y-%m-%dT%H:%M:%S"),
     }  # fmt: skip
     with (RESULTS / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     return line
+
+
+def under_sanitizers(corpus: Path) -> list[str]:
+    """What AddressSanitizer says of the inputs that were found, if anything."""
+    try:
+        replayed(path.read_bytes() for path in corpus.iterdir())
+    except AssertionError as error:
+        return [str(error)]
+    return []
+
+
+def grown(target: str, corpus: Path) -> float | None:
+    """By how many MiB a process grows over rounds of the inputs that were found; None where it did not end."""
+    words = [sys.executable, "-m", "tests.fuzz.inside", target, "--leak", str(corpus)]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    return float(done.stdout.split()[-1]) if done.returncode == 0 else None
 
 
 def names(folder: Path, since: float) -> list[str]:
@@ -92,6 +114,7 @@ def main() -> int:
         for line in threads.map(lambda target: fuzz(target, words.seconds), chosen):
             print(json.dumps(line), flush=True)  # noqa: T201 - a command
             found += len(line["findings"]) + len(line["deaths"]) + (line["executions"] == 0)
+            found += line["grown_mib"] is None or line["grown_mib"] > LEAK
     return int(found > 0)
 
 

@@ -136,6 +136,11 @@ def rows() -> list[bytes]:
     return [b"\0\0\2\0\2\0" + b"0 1.5 -2e3\n1 2 3 # more\n3 0 1 2\n4 0 1 2 3\n"]
 
 
+def texts() -> list[bytes]:
+    """OBJ texts behind counts that are not theirs, and rows."""
+    return [*rows(), *(bytes(6) + data for data in meshes(".obj"))]
+
+
 def clouds() -> list[bytes]:
     """Clouds in each of their endings, behind its number."""
     points = np.arange(12.0).reshape(4, 3)

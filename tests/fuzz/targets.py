@@ -6,6 +6,7 @@ from functools import partial
 from tests.fuzz import data_targets as d
 from tests.fuzz import layout_targets as lay
 from tests.fuzz import mesh_targets as m
+from tests.fuzz import native_text as n
 from tests.fuzz import seeds as s
 from tests.fuzz import training_targets as t
 
@@ -25,6 +26,7 @@ _TABLE: dict[str, tuple[m.Target, s.Seeds, Words]] = {
     "archive": (m.mesh_file(".zip"), s.archives, s.ZIPPED + s.MARKS),
     "native-obj": (m.native_obj, lambda: s.meshes(".obj"), s.OBJ + _TEXT),
     "native-off": (m.native_off, lambda: s.meshes(".off"), s.OFF + _TEXT),
+    "native-text": (n.native_text, s.texts, s.OBJ + _TEXT),
     "native-rows": (m.native_rows, s.rows, _TEXT),
     "colours-obj": (m.painted_file(".obj"), lambda: s.painted(".obj"), s.OBJ + _TEXT),
     "colours-mtl": (m.painted_beside(s.SQUARE, "square.mtl"), lambda: [s.MTL, s.GIVEN], s.MATERIAL + _TEXT),

@@ -16,6 +16,7 @@ from tests.fuzz import data_targets, layout_targets, seeds, training_targets
 from tests.fuzz.folders import put
 from tests.fuzz.inside import Watch
 from tests.fuzz.mutations import mutated
+from tests.fuzz.native_text import replayed
 from tests.fuzz.targets import LAYOUTS, SEEDS, TARGETS, WORDS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # numpy and Pillow say much about such files
@@ -38,6 +39,12 @@ def test_a_parser_refuses_or_reads_changed_files_and_nothing_else(name: str) -> 
         for _ in range(rng.randint(1, 3)):
             data = mutated(data, rng) if rng.randrange(2) else damaged(data, WORDS[name], rng)
         TARGETS[name](data)
+
+
+def test_the_kernel_reads_changed_texts_under_sanitizers() -> None:
+    rng, good = random.Random(5), SEEDS["native-text"]()
+    texts = [damaged(mutated(rng.choice(good), rng), WORDS["native-text"], rng) for _ in range(10 * MUTATIONS)]
+    assert replayed(good + texts) == len(good) + len(texts)
 
 
 def damaged(data: bytes, words: tuple[bytes, ...], rng: random.Random) -> bytes:

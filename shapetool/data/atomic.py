@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+WITHOUT_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS)  # said of a folder, never of a broken disk
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, exclusive: bool = False) -> bool:
@@ -66,9 +67,15 @@ def sync_file(path: Path) -> None:
     _sync(path, os.O_RDWR)
 
 
-def sync_folder(folder: Path) -> None:
-    """None, once the names in `folder` are on disk."""
-    _sync(folder, os.O_RDONLY)
+def sync_folder(folder: Path) -> bool:
+    """True, once the names in `folder` are on disk; False where the file system has no way to wait for that."""
+    try:
+        _sync(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in WITHOUT_SYNC:
+            raise
+        return False
+    return True
 
 
 def _sync(path: Path, flags: int) -> None:

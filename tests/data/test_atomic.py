@@ -1,7 +1,9 @@
 """Files that are written beside their place: whose they are, and which of them go."""
 
+import errno
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shapetool.data.atomic import beside, remove_leftovers, write_whole
+from shapetool.data.atomic import beside, remove_leftovers, sync_folder, write_whole
 
 PROGRAM = (
     "import sys, time; from pathlib import Path; from shapetool.data.atomic import beside\n"
@@ -77,3 +79,30 @@ def test_an_exclusive_write_leaves_what_was_first(tmp_path: Path) -> None:
     assert not write_whole(tmp_path / "a", b"second", exclusive=True)
     assert (tmp_path / "a").read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_sync_folders_is_written_all_the_same(tmp_path: Path, monkeypatch, number) -> None:
+    """As some that are mounted through FUSE or SMB; a folder's names are then as safe as that system makes them."""
+    fsync = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    assert write_whole(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert not sync_folder(tmp_path)
+
+
+def test_a_folder_that_a_broken_disk_does_not_sync_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    assert sync_folder(tmp_path)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        sync_folder(tmp_path)

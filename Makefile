@@ -2,6 +2,7 @@
 # make test    style, types and tests
 # make faults  the tests of kills, broken disks and damaged files, as often as they are to be tried: an hour on an idle core
 # make fuzz    every parser for an hour of processor time each (SECONDS, JOBS)
+# make audit   the packages of the environment against the known advisories, where a service can be reached
 # make bench   the claims of the README, measured against the peers on this machine
 # make verify  what each model learns, against its bars: two hours on two idle cores
 # make clean   removes what the others made, the environment included
@@ -21,7 +22,7 @@ MODULES := $(VENV)/.modules
 NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
 
 .DELETE_ON_ERROR:
-.PHONY: FORCE setup demo test lint faults fuzz bench verify clean
+.PHONY: FORCE setup demo test lint faults audit fuzz bench verify clean
 
 setup: $(INSTALLED)
 
@@ -77,6 +78,13 @@ faults: $(INSTALLED)
 fuzz: $(INSTALLED)
 	$(PIP) 'atheris>=3'
 	$(BIN)/python -m tests.fuzz.run all --seconds $(or $(SECONDS),3600) --jobs $(or $(JOBS),1)
+
+# In an environment of its own, so that what is audited is what is used.
+audit: $(INSTALLED)
+	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet 'pip-audit>=2.9'; }
+	@$(BIN)/python .ci/audit.py $(VENV)/audit/bin/pip-audit \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 bench: $(PEERS)
 	mkdir -p bench-results

@@ -121,9 +121,10 @@ def _read(path: Path) -> tuple[dict[str, Any], int] | None:
         return None
     try:
         owner = json.loads(text)
-        return (owner if isinstance(owner, dict) else {}), touched
-    except ValueError:
-        return {}, touched
+    except (ValueError, RecursionError):
+        owner = {}
+    whole = isinstance(owner, dict) and isinstance(owner.get("pid", 0), int)
+    return (owner if whole else {}), touched
 
 
 def _lives(path: Path, seen: tuple[dict[str, Any], int]) -> bool:

@@ -272,7 +272,7 @@ def _kept(plan: _Plan, out: Path) -> int:
         return 0
     try:
         before = json.loads((out / MARK).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         before = None
     if before != plan.origin:
         raise ConfigError(f"{out}: holds something else than this conversion. Use --overwrite, or choose another OUT.")

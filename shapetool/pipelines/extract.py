@@ -224,8 +224,8 @@ def _claimed(wanted: Extracting, opened: OpenedRun, out: Path, overwrite: bool) 
         shutil.rmtree(aside)
     if out.exists() and any(out.iterdir()):
         try:
-            found = json.loads(place.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = dict(json.loads(place.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             raise ConfigError(f"{out}: expected an empty folder or one of `extract`. Name another OUT.") from None
         differing = next((key for key, value in about.items() if found.get(key) != value), None)
         if differing is not None:

@@ -124,5 +124,5 @@ def _read_list(path: Path) -> dict[str, dict[str, Any]]:
     try:
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {str(record["id"]): record for record in records}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: expected one JSON object with an id a line: {error}. Remove the file.") from error

@@ -29,14 +29,14 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         DataError: what the folder says of itself is damaged.
     """
-    planned, settings, lines = files_made(path) or set(), read_settings(path), _lines(path)
+    planned, settings, lines = _said(path)
     there = [file for file in planned if file.exists()]
     done = [line for line in lines if line["status"] == "ok"]
     about: dict[str, Any] = {"path": str(path), "kind": settings["kind"], "shapes": len(there)}
     about |= {"complete": len(lines) == len(planned), "bytes": sum(file.stat().st_size for file in there)}
     methods = Counter(str(line["method"]) for line in done if "method" in line)
     about |= {"methods": dict(sorted(methods.items()))} if methods else {}
-    about |= {name: settings[name] for name in ("suffix", "recipe", "shapetool_version")}
+    about |= {name: settings.get(name) for name in ("suffix", "recipe", "shapetool_version")}
     return about | {"report": dict(sorted(Counter(str(line["status"]) for line in lines).items()))}
 
 
@@ -47,7 +47,7 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
     Raises:
         DataError: what the folder says of itself is damaged.
     """
-    planned, settings, lines = files_made(path) or set(), read_settings(path), _lines(path)
+    planned, settings, lines = _said(path)
     findings = []
     if len(lines) != len(planned):
         text = f"expected one line for each of {len(planned)} items, found {len(lines)}. Run the same command again."
@@ -58,7 +58,7 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
         if not stays_below(str(line["id"])):
             problems = ["the report names a file outside the folder, which is not read. Run the command again."]
         elif settings["kind"] == view_folders.KIND:
-            problems = view_folders.problems_of(path, settings["recipe"]["layout"], str(line["id"]))
+            problems = view_folders.problems_of(path, str(settings["recipe"].get("layout")), line["id"])
         else:
             problems = _problems(file, line)
         findings += [Finding(str(file), problem, shape_id=str(line["id"])) for problem in problems]
@@ -71,6 +71,8 @@ def _problems(file: Path, line: dict[str, Any]) -> list[str]:
     """What is wrong with one mesh."""
     if not file.exists():
         return ["the report says it is there, and it is not. Run the same command again."]
+    if not all(isinstance(line.get(name), int) for name in ("n_vertices", "n_faces")):
+        return ["its line of the report does not say how many vertices and faces it has. Run the same command again."]
     if line["n_faces"] == 0:
         return _cloud_problems(file, line)
     try:
@@ -102,6 +104,14 @@ def _cloud_problems(file: Path, line: dict[str, Any]) -> list[str]:
         return [str(error).removeprefix(f"{file}: ")]
     wrong = len(points) != line["n_vertices"]
     return [f"expected {line['n_vertices']} points as in the report, found {len(points)}"] if wrong else []
+
+
+def _said(path: Path) -> tuple[set[Path], dict[str, Any], list[dict[str, Any]]]:
+    """The files that the folder plans, its settings and its report."""
+    planned = files_made(path)
+    if planned is None:
+        raise DataError(f"{path}: expected a folder in which each shape has a file, found none. Run the command again.")
+    return planned, read_settings(path), _lines(path)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -15,11 +15,14 @@ import numpy as np
 from shapetool.cli._options import read_config
 from shapetool.data.clouds import is_cloud, read_cloud
 from shapetool.data.layout import DIGEST
+from shapetool.data.lock import _read
 from shapetool.data.reading import open_dataset
 from shapetool.data.shards import build_shard
 from shapetool.data.split import match, read_lists
 from shapetool.data.verify import verify
 from shapetool.errors import ShapetoolError
+from shapetool.pipelines import mesh_folders
+from shapetool.pipelines.make_shapes import _read_list
 from shapetool.recipes.occupancy import OccupancyRecipe
 from shapetool.recipes.sdf import SdfRecipe
 from shapetool.recipes.settings import parse_settings
@@ -31,6 +34,7 @@ from shapetool.runner.spool import Ticket, read_columns, read_line, write_spool
 from tests.data.formats.foreign import view_row
 from tests.fuzz.folders import put, ram
 from tests.fuzz.layout_targets import small_row
+from tests.geometry.mesh_files import obj_text
 
 Target = Callable[[bytes], None]
 TICKET = Ticket("boot", "digest", "chair/a", None)
@@ -189,6 +193,45 @@ def _sound_folder() -> tuple[Path, list[Path]]:
     (root / STATE / "spool").mkdir()
     write_spool(root / STATE / "spool" / "00000000", TICKET, {"id": "chair/a", "status": "ok"}, row)
     return root, sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".h5")
+
+
+def outputs(data: bytes) -> None:
+    """What runs of other commands leave for the next one, with one file replaced: refused or read."""
+    root, files = _sound_outputs()
+    path = files[data[0] % len(files) if data else 0]
+    kept = path.read_bytes()
+    path.write_bytes(data[1:])
+    lists = (lambda root: _read_list(root / "shapes.jsonl"), lambda root: _read(root / "lock"))
+    try:
+        for read in (mesh_folders.describe, mesh_folders.verify, *lists):
+            with contextlib.suppress(ShapetoolError, OSError):  # a name may be too long for the system
+                read(root)
+    finally:
+        path.write_bytes(kept)
+
+
+@cache
+def _sound_outputs() -> tuple[Path, list[Path]]:
+    root = ram("outputs")
+    entry = {"id": "chair/a", "source": "chair/a.obj", "size": 1, "sha256": "0" * 64}
+    line = {**entry, "status": "ok", "n_vertices": 8, "n_faces": 12, "method": "kept", "watertight": True}
+    texts = {
+        "manifest.jsonl": entry,
+        "report.jsonl": line,
+        f"{STATE}/settings.json": {
+            "kind": "meshes", "seed": 7, "shapes_per_shard": 1, "suffix": "obj", "recipe": {}, "shapetool_version": ""
+        },
+        "shapes.jsonl": {"id": "chair/a", "family": "chair"},
+        "lock": {"pid": 1, "host": "here", "boot": "", "start": "0"},
+    }  # fmt: skip
+    files = [put("outputs", name, (json.dumps(tree) + "\n").encode()) for name, tree in texts.items()]
+    put("outputs", "chair/a.obj", obj_text().encode())
+    return root, files
+
+
+def outputs_seeds() -> list[bytes]:
+    """Each of these files behind its number."""
+    return [bytes([number]) + path.read_bytes() for number, path in enumerate(_sound_outputs()[1])]
 
 
 def folder_seeds() -> list[bytes]:

@@ -41,6 +41,7 @@ _TABLE: dict[str, tuple[m.Target, s.Seeds, Words]] = {
     "shard": (d.shard, d.shard_seeds, s.HDF),
     "shard-tree": (d.shard_tree, lambda: [bytes([k, k, k, k]) for k in range(40)], ()),
     "folder": (d.folder, d.folder_seeds, _TREE + s.MARKS),
+    "outputs": (d.outputs, d.outputs_seeds, _TREE + s.MARKS),
     "cloud": (d.cloud, s.clouds, s.PLY + s.ZIPPED + _TEXT),
     "split": (d.split_file, s.splits, _TREE + s.MARKS),
     "lists": (lay.lists, lambda: [b"a\nchair/b\n"], s.MARKS),

@@ -10,6 +10,7 @@ import pytest
 from shapetool.data.shardfile import describe_shard
 from shapetool.data.verify import verify
 from shapetool.geometry.mesh import load_mesh
+from shapetool.pipelines import mesh_folders
 from shapetool.render.camera_file import read_cameras
 from shapetool.training.runs import open_run
 from tests.fuzz import data_targets, layout_targets, seeds, training_targets
@@ -78,6 +79,7 @@ def test_the_other_seeds_are_read() -> None:
         assert len(read_cameras(put("seed-test", "a.json", data)).pose) == 1
     root, _ = data_targets._sound_folder()
     assert [str(finding) for finding in verify(root)] == []
+    assert mesh_folders.verify(data_targets._sound_outputs()[0]) == []
     assert open_run(training_targets._sound_run()[0], "last").step == 3
 
 

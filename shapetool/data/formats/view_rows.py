@@ -1,7 +1,6 @@
 """What the layouts of views have in common: their row, how cameras are asked to be, and JSON that lists frames."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

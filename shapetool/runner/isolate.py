@@ -19,6 +19,7 @@ from shapetool.runner.spool import Ticket, write_spool
 
 PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
+YET_UNUSED = 32 << 20  # of the addresses that a worker has when it begins, what it will still find memory for
 FACTS = ("n_vertices", "n_faces", "watertight", "warnings")
 
 
@@ -35,7 +36,7 @@ class ItemTask:
 
 
 def limit_worker(memory: int | None, silent: bool) -> None:
-    """None; this process then dies with its parent, dumps no core, and takes at most `memory` bytes more than now."""
+    """None; this process then dies with its parent, dumps no core, and holds at most `memory` bytes."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -85,15 +86,18 @@ def _limit_memory(memory: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory is not None:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        wanted = _address_space() + memory
+        total, resident = _pages()
+        wanted = total + max(memory - resident - YET_UNUSED, memory // 2)
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
-def _address_space() -> int:
+def _pages() -> tuple[int, int]:
+    """How many bytes of addresses this process has, and how many of memory behind them."""
     with contextlib.suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    return 1 << 30
+        total, resident = Path("/proc/self/statm").read_text(encoding="ascii").split()[:2]
+        size = os.sysconf("SC_PAGE_SIZE")
+        return int(total) * size, int(resident) * size
+    return 1 << 30, 0
 
 
 def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
@@ -129,7 +133,13 @@ def _compute(job: Job, task: ItemTask) -> Record:
         raise RuntimeError(
             "the file changed since the manifest was frozen. Put the old file back, or use --overwrite to begin anew"
         )
-    return job(task.item, task.threads)
+    try:
+        return job(task.item, task.threads)
+    except SystemError as error:
+        if "without setting an exception" not in str(error):
+            raise
+        # C code that was refused memory and did not say so: numpy's sums of arrays do this.
+        raise MemoryError(str(error)) from error
 
 
 def _sentence(error: BaseException, item: Item) -> str:

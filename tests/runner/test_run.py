@@ -81,6 +81,7 @@ def test_every_item_gets_one_line_and_the_good_ones_a_place_in_a_shard(meshes: P
         ("exit", "crashed", "exit code 3"),
         ("segfault", "crashed", "SIGSEGV"),
         ("memory", "oom", "out of memory"),
+        ("unsaid", "oom", "out of memory"),
         ("hang", "timeout", "took longer than 2 s"),
     ],
 )

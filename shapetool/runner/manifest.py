@@ -244,6 +244,8 @@ def _entry(item: Item) -> dict[str, Any]:
 
 
 def _parse(path: Path, text: bytes) -> list[Item]:
+    if not text.endswith(b"\n"):  # it is published whole, so this is none, or what is left of one
+        raise DataError(f"{path}: expected a line an item, found a damaged manifest. Use --overwrite to begin anew.")
     lines = text.split(b"\n")[:-1]
     try:
         entries = json.loads(b"[" + b",".join(lines) + b"]")  # one call, which is several times as fast as one a line
@@ -284,7 +286,7 @@ def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:
     for item in frozen:
         place = places.get(item.source)
         if place is not None:
-            item = replace(item, path=place.path, root=place.root)
+            item = replace(item, id=place.id if place.id == item.id else item.id, source=place.source, path=place.path, root=place.root)
             if item.problem is not None and item.status == "failed" and place.problem is None:
                 item = replace(item, problem=None)  # it could not be read then; --retry may try now
         elif item.problem is None:

@@ -21,7 +21,7 @@ PROBE_SECONDS = 60.0
 # Measured by benchmarks/runner.py on one machine; the page docs/on-a-cluster.md says how.
 DRIVER_BYTES = 3000  # that the process which hands out the work holds for an item
 ITEM_SECONDS = 0.0005  # of that process for an item, whatever the number of workers
-MESSAGES = 9  # through a scheduler of Dask for a lot of shards
+MESSAGES = 10  # through a scheduler of Dask for a lot of shards
 LOT_SECONDS = 60.0  # of work in a lot, where there is that much
 
 

@@ -19,7 +19,7 @@ BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # 
 MARKUP = re.compile(r"\[/?[a-z#@][^\[\]]*\]|\[/\]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One input file: `id` names it for ever, `source` is its path below the input root.
 

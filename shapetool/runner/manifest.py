@@ -286,7 +286,7 @@ def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:
     for item in frozen:
         place = places.get(item.source)
         if place is not None:
-            item = replace(item, id=place.id if place.id == item.id else item.id, source=place.source, path=place.path, root=place.root)
+            item = replace(item, source=place.source, path=place.path, root=place.root)  # one string less
             if item.problem is not None and item.status == "failed" and place.problem is None:
                 item = replace(item, problem=None)  # it could not be read then; --retry may try now
         elif item.problem is None:

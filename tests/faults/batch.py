@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
     --array=*) array=${1#--array=} ;;
     --array) array=$2; shift ;;
     --*=*|-*) ;;
-    *) if [ -z "$script" ]; then script=$1; else arguments+=("$1"); fi ;;
+    *) script=$1; shift; arguments=("$@"); break ;;
   esac
   shift
 done
@@ -29,7 +29,7 @@ first=${array%%-*}
 last=${array##*-}
 last=${last%%%*}
 one() {  # runs one task, again as long as it asks to be requeued
-  export SLURM_JOB_ID=$number
+  export SLURM_JOB_ID=$number SLURM_JOB_NODELIST=localhost SLURM_NNODES=1
   if [ -n "$array" ]; then
     export SLURM_ARRAY_JOB_ID=$number SLURM_ARRAY_TASK_ID=$1 SLURM_ARRAY_TASK_MIN=$first SLURM_ARRAY_TASK_MAX=$last
     export SLURM_ARRAY_TASK_COUNT=$(( last - first + 1 ))
@@ -48,24 +48,36 @@ one() {  # runs one task, again as long as it asks to be requeued
 echo "Submitted batch job $number"
 """
 SCANCEL = r"""#!/usr/bin/env bash
-# scancel [--signal=NAME] NUMBER...: signals every process of the jobs.
+# scancel [--batch] [--signal=NAME] NUMBER...: ends the jobs, or signals their steps, or with --batch their scripts.
 signal=TERM
+what=all
 for word in "$@"; do
   case "$word" in
-    --signal=*) signal=${word#--signal=} ;;
-    [0-9]*) for file in __ROOT__/pid-"${word%%_*}"-*; do
-        [ -e "$file" ] && pkill "-$signal" --session "$(cat "$file")"
+    --batch) what=script ;;
+    --signal=*) signal=${word#--signal=}; [ "$what" = script ] || what=steps ;;
+    [0-9]*)
+      for file in __ROOT__/pid-"${word%%_*}"-*; do
+        [ -e "$file" ] || continue
+        case "$what" in
+          all) pkill "-$signal" --session "$(cat "$file")" ;;
+          script) kill "-$signal" "$(cat "$file")" ;;
+          steps) kill "-$signal" "$(cat "${file/pid-/step-}")" ;;
+        esac
       done ;;
   esac
 done
 exit 0
 """
 SCONTROL = r"""#!/usr/bin/env bash
-# scontrol requeue NUMBER: the task that asks is run again once it has ended.
-[ "$1" = requeue ] && touch "__ROOT__/requeue-${2%%_*}-${SLURM_ARRAY_TASK_ID:-0}"
+# scontrol requeue NUMBER: the task that asks is run again once it has ended. scontrol show hostnames: this machine.
+case "$1" in
+  requeue) touch "__ROOT__/requeue-${2%%_*}-${SLURM_ARRAY_TASK_ID:-0}" ;;
+  show) echo localhost ;;
+esac
 """
 SRUN = r"""#!/usr/bin/env bash
-# srun [options] command: runs the command, once.
+# srun [options] command: runs the command, once, as a step of the job.
+echo $$ >"__ROOT__/step-$SLURM_JOB_ID-${SLURM_ARRAY_TASK_ID:-0}"
 while [ $# -gt 0 ]; do case "$1" in -*) shift ;; *) break ;; esac; done
 exec "$@"
 """

@@ -17,6 +17,7 @@ SEEDS ?= 0 1 2
 
 INSTALLED := $(VENV)/.installed
 PYSDF := $(VENV)/.pysdf
+DASK := $(VENV)/.dask
 PEERS := $(VENV)/.peers
 MODULES := $(VENV)/.modules
 NATIVE := CMakeLists.txt $(wildcard shapetool/native/*.cpp shapetool/native/*.hpp shapetool/native/*.inc)
@@ -46,6 +47,10 @@ $(PYSDF): $(INSTALLED)
 	@CPLUS_INCLUDE_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cmeel.prefix/include/eigen3" \
 	  $(PIP) 'pysdf>=0.1.9' && touch $@ || echo 'pysdf did not build here: the tests that need it will say so and skip'
 
+# Nothing needs it but the tests of --engine dask, which skip without it.
+$(DASK): $(INSTALLED)
+	@$(PIP) --no-build-isolation -e '.[dask]' && touch $@ || echo 'Dask could not be installed here: its tests will skip'
+
 $(PEERS): $(PYSDF)
 	$(PIP) -e '.[bench]' --no-build-isolation
 	@touch $@
@@ -64,11 +69,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(PYSDF)
+test: lint $(PYSDF) $(DASK)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 # One after the other: the deadlines by which processes must be gone are for a machine that is not full of others.
-faults: $(INSTALLED)
+faults: $(DASK)
 	mkdir -p fault-results
 	rm -f fault-results/log.jsonl
 	SHAPETOOL_FAULTS=long SHAPETOOL_FAULTS_LOG=$(CURDIR)/fault-results/log.jsonl \
@@ -86,7 +91,7 @@ audit: $(INSTALLED)
 	@$(BIN)/python .ci/audit.py $(VENV)/audit/bin/pip-audit \
 	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-bench: $(PEERS)
+bench: $(PEERS) $(DASK)
 	mkdir -p bench-results
 	$(BIN)/python benchmarks/sdf.py --data $(DATA) --runs $(RUNS) --json bench-results/sdf.json
 	$(BIN)/python benchmarks/occupancy.py --data $(DATA) --runs $(RUNS) --json bench-results/occupancy.json
@@ -97,11 +102,11 @@ bench: $(PEERS)
 	$(BIN)/python benchmarks/eval.py --runs $(RUNS) --json bench-results/eval.json
 	$(BIN)/python benchmarks/sample_sdf.py $(DATA)/bones --runs $(RUNS) --json bench-results/sample_sdf.json
 	$(BIN)/python benchmarks/loader.py --runs $(RUNS) --json bench-results/loader.json
+	$(BIN)/python benchmarks/runner.py --meshes $(DATA)/bones --runs $(RUNS) --json bench-results/runner.json
 	$(BIN)/python benchmarks/repair.py $(DATA)/dirty $(DATA)/chairs $(DATA)/tables --json bench-results/repair.jsonl
 	$(BIN)/python benchmarks/repair.py $(DATA)/classic --force --json bench-results/repair-closed.jsonl
 	$(BIN)/python benchmarks/from_views.py $(DATA)/classic --json bench-results/from_views.json
 	$(BIN)/python benchmarks/extract.py --runs $(RUNS)
-	$(BIN)/python benchmarks/loader.py
 
 verify: $(INSTALLED)
 	mkdir -p bench-results

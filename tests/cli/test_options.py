@@ -110,3 +110,45 @@ def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"options\.toml: expected a TOML file"):
         read_config(path, "sample-sdf", KNOWN)
+
+
+@pytest.fixture
+def without_packages(monkeypatch) -> None:
+    """No package of an extra is found."""
+    import importlib.util
+
+    find = importlib.util.find_spec
+    missing = {"distributed", "dask", "dask_jobqueue"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in missing else find(name, *a))
+
+
+@pytest.mark.usefixtures("without_packages")
+@pytest.mark.parametrize("command", ["sample-sdf", "sample-occupancy", "render-views", "repair", "eval"])
+def test_without_dask_the_extra_is_named_and_nothing_is_written(command, tmp_path, capsys):
+    (tmp_path / "a.off").write_text("OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n")
+    places = [str(tmp_path / "a.off"), str(tmp_path / ("a.off" if command == "eval" else "out"))]
+    assert main([command, *places, "--engine", "dask"]) == 1
+    assert "distributed is not installed: pip install 'shapetool[dask]'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.off"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dask", "local"], "want --engine dask"),
+        (["--engine", "dask", "--dask", "slurmm"], "did you mean 'slurm'"),
+        (["--engine", "dask", "--dask", "tcp://127.0.0.1:1", "--dask-workers", "3"], "runs already"),
+        (["--engine", "dask", "--dask-set", "cores"], "expected KEY=VALUE"),
+        (["--engine", "dask", "--dask", "nowhere.json"], "no such file"),
+        (["--engine", "ray"], "expected local or dask"),
+    ],
+    ids=str,
+)
+def test_options_of_dask_that_make_no_sense_are_refused_in_one_line(words, said, tmp_path, capsys):
+    if words[1] != "ray" and "nowhere.json" in words:
+        pytest.importorskip("distributed", reason="the extra dask is not installed")
+    (tmp_path / "a.off").write_text("OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n")
+    assert main(["sample-sdf", str(tmp_path / "a.off"), str(tmp_path / "out"), *words]) == 1
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert "Traceback" not in errors

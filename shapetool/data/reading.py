@@ -106,7 +106,7 @@ class Dataset:
                 if name in self._texts:
                     return str(dataset.asstr()[row])
                 value = dataset[row] if part is None else dataset[row, part]
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise DataError(f"{where}: the stored data are damaged ({error}). Make the shard again.") from error
         if not isinstance(value, np.ndarray):
             return value.item()
@@ -127,7 +127,7 @@ class Dataset:
                 dataset = self._file(path)[name]
                 try:
                     values += (dataset.asstr()[...] if name in self._texts else dataset[...]).tolist()
-                except (OSError, RuntimeError) as error:
+                except (OSError, RuntimeError, ValueError) as error:
                     raise DataError(f"{path}, {name}: the stored data are damaged ({error}). Make it again.") from error
         return values
 

@@ -1,22 +1,17 @@
-"""Shards, data set folders, clouds, cameras, lists, settings."""
+"""Data set folders and what other commands leave, clouds, cameras, lists, settings."""
 
 import contextlib
 import hashlib
 import json
 from collections.abc import Callable
 from functools import cache
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from shapetool.cli._options import read_config
 from shapetool.data.clouds import is_cloud, read_cloud
-from shapetool.data.layout import DIGEST
 from shapetool.data.lock import _read
-from shapetool.data.reading import open_dataset
 from shapetool.data.shards import build_shard
 from shapetool.data.split import match, read_lists
 from shapetool.data.verify import verify
@@ -31,118 +26,13 @@ from shapetool.runner.items import STATE
 from shapetool.runner.manifest import files_made, read_settings
 from shapetool.runner.report import read_report
 from shapetool.runner.spool import Ticket, read_columns, read_line, write_spool
-from tests.data.formats.foreign import view_row
 from tests.fuzz.folders import put, ram
+from tests.fuzz.hdf5_targets import read_rows
 from tests.fuzz.layout_targets import small_row
 from tests.geometry.mesh_files import obj_text
 
 Target = Callable[[bytes], None]
 TICKET = Ticket("boot", "digest", "chair/a", None)
-
-
-def shard(data: bytes) -> None:
-    """A shard is refused, or every row of it can be read; `verify` finds something or nothing."""
-    path = put("shard", "shard.h5", data)
-    with contextlib.suppress(ShapetoolError):
-        verify(path)
-    read_rows(path)
-
-
-def read_rows(path: Path) -> None:
-    """Nothing; reads each row, which is refused or finite."""
-    with contextlib.suppress(ShapetoolError), open_dataset(path) as dataset:
-        for name in ("shape_id", "scale", "watertight"):
-            with contextlib.suppress(ShapetoolError):
-                assert len(dataset.column(name)) == len(dataset)
-        for row in range(len(dataset)):
-            with contextlib.suppress(ShapetoolError):
-                values = dataset[row]
-                assert all(
-                    np.isfinite(v).all() for v in values.values() if getattr(v, "dtype", np.dtype("S")).kind == "f"
-                )
-
-
-def shard_bytes(kind: str) -> bytes:
-    """A shard of one small shape."""
-    row = view_row("chair/a", 2, (6, 6)) if kind == "views" else small_row(kind)
-    recipe = row.pop("recipe", {"name": "uniform", "count": 40, "backend": "native"})
-    return build_shard(kind, recipe, 7, {name: [value] for name, value in row.items()})
-
-
-def shard_seeds() -> list[bytes]:
-    """One of each kind, and one without rows."""
-    return [*(shard_bytes(kind) for kind in ("sdf", "occupancy", "views"))]
-
-
-VALUES: tuple[Any, ...] = (
-    0, -1, 2**63 - 1, 1.5, float("nan"), "", "sdf", "occupancy", "views", "shapetool", "{}", "[]", "null", "{",
-    "\udc80", "[" * 5000, "1e999", b"\xff\xfe", np.zeros(3), np.zeros((0,)),
-    np.array(["a"], dtype=h5py.string_dtype()), np.bool_(True), h5py.Empty("f4"), '{"name": 3, "backend": []}',
-    '{"backend": null, "low": "x"}', np.uint64(2**64 - 1), np.float16(1), '{"count": {}}', 2**31, "lattice",
-    "evaluation",
-)  # fmt: skip
-TYPES = ("f2", "f4", "f8", "i1", "i8", "u1", "u8", "?", "S3", "c8", ">f4", "f4,f4", "V2")
-SHAPES: tuple[tuple[int, ...], ...] = (
-    (),
-    (0,),
-    (1,),
-    (2,),
-    (1, 0),
-    (1, 40),
-    (1, 3),
-    (1, 0, 3),
-    (1, 40, 3),
-    (2, 40, 3),
-    (1, 40, 3, 1),
-    (1, 12, 3),
-)
-
-
-def shard_tree(data: bytes) -> None:
-    """A sound HDF5 file of the wrong things: each three bytes replace, remove or retype one entry of a shard."""
-    kind = ("sdf", "occupancy", "views")[data[0] % 3 if data else 0]
-    memory = BytesIO(_sound_shard(kind))
-    with h5py.File(memory, "r+") as file:
-        if DIGEST in file.attrs:
-            del file.attrs[DIGEST]
-        for at in range(1, min(len(data), 31) - 2, 3):
-            with contextlib.suppress(Exception):  # what h5py will not write is left out
-                _change(file, *data[at : at + 3])
-    shard(memory.getvalue())
-
-
-@cache
-def _sound_shard(kind: str) -> bytes:
-    return shard_bytes(kind)
-
-
-def _change(file: h5py.File, which: int, how: int, what: int) -> None:
-    """Nothing; one attribute or dataset becomes another."""
-    names = [*sorted(file.attrs), *sorted(file)]
-    name = names[which % len(names)]
-    if name in file.attrs:
-        del file.attrs[name]
-        if how % 8:
-            file.attrs[name] = VALUES[what % len(VALUES)]
-        return
-    old = file[name]
-    shape, kind = old.shape, old.dtype
-    del file[name]
-    match how % 8:
-        case 1:
-            file.create_dataset(name, SHAPES[what % len(SHAPES)], kind)
-        case 2:
-            file.create_dataset(name, shape, TYPES[what % len(TYPES)])
-        case 3:
-            file.create_dataset(name, shape, kind, fillvalue=VALUES[what % len(VALUES)])
-        case 4:
-            file.create_dataset(name, shape, kind, chunks=True, maxshape=(None,) * len(shape))
-        case 5:
-            file.create_group(name)
-        case 6:
-            file[name] = VALUES[what % len(VALUES)]
-        case 7:
-            file.create_dataset(name, (2**40,), "f4", chunks=(1024,))
 
 
 def folder(data: bytes) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.fuzz import data_targets as d
+from tests.fuzz import hdf5_targets as h
 from tests.fuzz import layout_targets as lay
 from tests.fuzz import mesh_targets as m
 from tests.fuzz import native_text as n
@@ -38,8 +39,9 @@ _TABLE: dict[str, tuple[m.Target, s.Seeds, Words]] = {
     "cameras": (d.cameras, s.cameras, s.CAMERA + _TREE),
     "binvox": (lay.binvox, lay.binvox_seeds, s.BINVOX + _TEXT),
     **{f"layout-{name}": (lay.layout(name), partial(lay.layout_seeds, name), _LAYOUT) for name in LAYOUTS},
-    "shard": (d.shard, d.shard_seeds, s.HDF),
-    "shard-tree": (d.shard_tree, lambda: [bytes([k, k, k, k]) for k in range(40)], ()),
+    "shard": (h.shard, h.shard_seeds, s.HDF),
+    "shard-tree": (h.shard_tree, h.tree_seeds, ()),
+    "layout-tree": (h.layout_tree, h.tree_seeds, ()),
     "folder": (d.folder, d.folder_seeds, _TREE + s.MARKS),
     "outputs": (d.outputs, d.outputs_seeds, _TREE + s.MARKS),
     "cloud": (d.cloud, s.clouds, s.PLY + s.ZIPPED + _TEXT),

@@ -13,7 +13,7 @@ from shapetool.geometry.mesh import load_mesh
 from shapetool.pipelines import mesh_folders
 from shapetool.render.camera_file import read_cameras
 from shapetool.training.runs import open_run
-from tests.fuzz import data_targets, layout_targets, seeds, training_targets
+from tests.fuzz import data_targets, hdf5_targets, layout_targets, seeds, training_targets
 from tests.fuzz.folders import put
 from tests.fuzz.inside import Watch
 from tests.fuzz.mutations import mutated
@@ -73,7 +73,7 @@ def test_the_folder_that_is_damaged_is_a_sound_one(name: str) -> None:
 
 
 def test_the_other_seeds_are_read() -> None:
-    for data in data_targets.shard_seeds():
+    for data in hdf5_targets.shard_seeds():
         assert describe_shard(put("seed-test", "a.h5", data)).shape_ids == ("chair/a",)
     for data in seeds.cameras():
         assert len(read_cameras(put("seed-test", "a.json", data)).pose) == 1

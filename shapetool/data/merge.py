@@ -107,7 +107,7 @@ class GrowingFile:
                 if not self.path.exists():
                     self._begin(taken.types)
                 self._reserve(taken.shapes * _bytes_per_row(self._columns, taken.types))
-                with opened(self.path) as file:
+                with named_failure(self.out), opened(self.path) as file:
                     self._copy(source, file, taken, shape_done)
         return taken
 
@@ -127,7 +127,7 @@ class GrowingFile:
         digests = [digest for taken in shards for digest in taken.digests]
         small = {name: [v for taken in filled for v in taken.small[name]] for name in filled[0].small}
         self._reserve(2 * sum(np.asarray(values).nbytes for values in (*small.values(), digests)))
-        with opened(self.path) as file:
+        with named_failure(self.out), opened(self.path) as file:
             for column in self._columns:
                 if column.name in types and column.name not in file:
                     stored, row = types[column.name]
@@ -180,6 +180,7 @@ class GrowingFile:
             for given, target in pairs:
                 copy_row(given, row, target, first + row)
             shape_done()
+        file.flush()  # while the datasets are held
 
 
 def _types(file: h5py.File, names: Sequence[str]) -> Types:

@@ -1,6 +1,8 @@
 """HDF5 files that grow on the disk: the room for what comes is taken first, so HDF5 never asks a full disk for more."""
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,9 +37,25 @@ def reserve(path: Path, size: int) -> int:
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """The file, open for HDF5, and afterwards without the room that was reserved and not taken."""
-    with h5py.File(path, "r+", libver=LIBVER, locking=False) as file:
-        yield file
+    """The file, open for HDF5, and afterwards without the room that was reserved and not taken.
+
+    Whoever writes to a dataset flushes it before letting it go: HDF5 writes then at the latest, and what fails is told
+    to nobody.
+
+    Raises:
+        OSError: the disk refused something.
+    """
+    try:
+        with h5py.File(path, "r+", libver=LIBVER, locking=False) as file:
+            yield file
+            file.flush()
+    except RuntimeError as error:  # what h5py makes of many an OSError
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), str(error), str(path)) from error
+    if _is_open(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
     os.truncate(path, _true_length(path))
 
 
@@ -51,8 +69,19 @@ def named_failure(out: Path, size: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno or 0) + (f" while writing {size} bytes" if size else "")
+        if not error.errno:  # not the system's word, but HDF5's: of a damaged source, say
+            raise
+        reason = os.strerror(error.errno) + (f" while writing {size} bytes" if size else "")
         raise OSError(error.errno, reason, str(out)) from error
+
+
+def _is_open(path: Path) -> bool:
+    """Whether HDF5 could not note that the file was closed, which is the last that it writes.
+
+    Source: as of `_true_length`; the flags of consistency are byte 11.
+    """
+    with open(path, "rb") as file:
+        return file.read(12)[11] != 0
 
 
 def _true_length(path: Path) -> int:

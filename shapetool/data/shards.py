@@ -193,6 +193,8 @@ def write_small_columns(file: h5py.File, columns: Sequence[Column], held: Mappin
         dataset = create_column(file, column, shape, stored)
         if values:
             dataset[...] = np.array(values, dtype=stored)
+            if file.driver != "core":
+                dataset.flush()  # what fails to be written when a dataset is let go is told to nobody
 
 
 def write_attributes(file: h5py.File, attributes: Mapping[str, Any], digests: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ def join_shard(task: JoinTask) -> dict[str, Any]:
     file = GrowingFile(task.out, task.kind, task.growing)
     try:
         return {"taken": file.add(task.shard)} if task.shard is not None else {"shapes": file.publish(task.taken)}
-    except (DataError, OSError) as error:
+    except (DataError, OSError, RuntimeError) as error:  # the last is what h5py makes of much that is damaged
         return refusal(error)
 
 

@@ -78,7 +78,7 @@ def publish_shard(task: ShardTask) -> dict[str, Any]:
     return {"shapes": shapes}
 
 
-def refusal(error: DataError | OSError) -> dict[str, Any]:
+def refusal(error: DataError | OSError | RuntimeError) -> dict[str, Any]:
     """An error as it travels from a worker: `{"io": ...}` where the system refused something, else `{"data": text}`."""
     if isinstance(error, OSError) and error.errno:
         return {"io": (error.errno, error.strerror, str(error.filename))}

@@ -84,8 +84,9 @@ def check_stops(
         stopped, longest = stopped + (ended == code), max(longest, took)
         target.check_published(place)
         if ended == code:
-            target.check_rerun(place)
-        target.check_complete(place)
+            target.check_rerun(place, always=True)
+        else:
+            target.check_complete(place)
         shutil.rmtree(place)
     return tried, longest
 

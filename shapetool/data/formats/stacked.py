@@ -82,11 +82,13 @@ class StackedFile:
         with named_failure(self.path):
             reserve(self._temporary, size)
         first = self.rows - len(self._waiting)
-        with opened(self._temporary) as file:
+        with named_failure(self.path), opened(self._temporary) as file:
             for name in self._shapes:
-                file[name].resize(self.rows, axis=0)
+                dataset = file[name]
+                dataset.resize(self.rows, axis=0)
                 for place, row in enumerate(self._waiting, first):
-                    file[name][place] = row[name]
+                    dataset[place] = row[name]
+                dataset.flush()
         self._waiting = []
 
 

@@ -17,6 +17,7 @@ import pytest
 from shapetool.data.reading import open_dataset
 from shapetool.data.verify import verify
 from shapetool.errors import DataError
+from shapetool.runner.joining import JoinTask, join_shard
 from tests.faults.faulty_run import REPOSITORY, Fault
 from tests.faults.targets import make_inputs, undisturbed
 
@@ -184,6 +185,20 @@ def test_a_shard_whose_pages_did_not_all_reach_the_disk_is_noticed(shard, tmp_pa
         ends["by verify" if findings else "no value changed" if same else "never"] += 1
     record(5, torn=tries, **ends)
     assert not ends["never"]
+
+
+def test_a_worker_that_joins_a_torn_shard_tells_of_it_and_raises_nothing(shard, tmp_path, times, record) -> None:
+    """What a worker raises would be taken for a broken pool, and the step be tried again with new workers."""
+    chance, tries, image = random.Random(7), times(40, 500), shard.read_bytes()
+    path, ends = tmp_path / "shard-00000.h5", Counter()
+    for number in range(tries):
+        path.write_bytes(torn(image, chance))
+        growing = tmp_path / f"growing{number}"
+        result = join_shard(JoinTask(tmp_path / "out.h5", "sdf", growing, path))
+        ends[next(iter(result))] += 1
+        growing.unlink(missing_ok=True)
+    record(5, run="joining torn shards", torn=tries, **ends)
+    assert ends["data"] >= tries // 5  # the others have damaged chunks, which travel with their checksums
 
 
 def hurt(folder: Path, number: int, damage: str, chance: random.Random) -> None:

@@ -18,7 +18,8 @@ from tests.faults.faulty_run import REPOSITORY, tree
 from tests.faults.targets import make_inputs
 
 IO_FAILED = 74
-COUNT = 150_000  # of points: a record takes 2.4 MB, three of them fill eight megabytes before their shard is made
+COUNT = 150_000  # of points: records take 2.4 MB each, so eight megabytes are full when their shard is made
+MORE = 250_000  # or before that, when the third record is written
 Ended = subprocess.CompletedProcess[str]
 
 
@@ -65,16 +66,16 @@ def readable(place: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("small_disk", ["8m"], indirect=True)
-@pytest.mark.parametrize("out", ["out", "out.h5"])
-def test_eight_megabytes_are_too_few_and_then_there_is_room(small_disk, meshes, tmp_path, record, out) -> None:
+@pytest.mark.parametrize(("out", "count"), [("out", COUNT), ("out", MORE), ("out.h5", COUNT)])
+def test_eight_megabytes_are_too_few_and_then_there_is_room(small_disk, meshes, tmp_path, record, out, count) -> None:
     (tmp_path / "truth").mkdir()
-    assert sample(meshes, tmp_path / "truth" / out).returncode == 0
-    wanted = refused(sample(meshes, small_disk / out), small_disk, "No space left on device")
+    assert sample(meshes, tmp_path / "truth" / out, count).returncode == 0
+    wanted = refused(sample(meshes, small_disk / out, count), small_disk, "No space left on device")
     assert wanted > 1_000_000
     assert not readable(small_disk)
-    wanted_again = refused(sample(meshes, small_disk / out), small_disk, "No space left on device")
+    wanted_again = refused(sample(meshes, small_disk / out, count), small_disk, "No space left on device")
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    ended = sample(meshes, small_disk / out)
+    ended = sample(meshes, small_disk / out, count)
     assert ended.returncode == 0, ended.stderr
     assert tree(small_disk) == tree(tmp_path / "truth")
     assert not verify(small_disk / out)

@@ -3,7 +3,7 @@
     python benchmarks/runner.py --items 100000 --meshes ../shared/data/bones --runs 3 --json bench-results/runner.json
 
 Each step runs in an interpreter of its own, which tells its seconds and the most memory it held. The items are
-tetrahedra in 200 folders; 16 points are drawn around each, so that an item is as small as one can be. `--meshes` are
+tetrahedra in 200 folders; 64 points are drawn around each, so that an item is as small as one can be. `--meshes` are
 sampled by the command, from a cold interpreter to the last shard.
 """
 
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 TETRAHEDRON = b"OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
-COUNT, SURFACE = 16, 4
+COUNT, SURFACE = 64, 4
 
 
 def make_items(folder: Path, count: int) -> None:

@@ -49,7 +49,7 @@ ALLOWED = {
     ("data/room.py", "h5py.File"),  # files that shapetool itself has just made
     ("data/formats/hdf5.py", "h5py.File"),  # into memory
     ("pipelines/crash_tests/damage.py", "h5py.File"),  # of a shard that the self-test made
-    ("pipelines/crash_tests/place.py", "subprocess"),  # the self-test starts shapetool, and kills it
+    ("pipelines/crash_tests/processes.py", "subprocess"),  # the self-test starts shapetool, and kills it
 }
 
 

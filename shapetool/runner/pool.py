@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +12,7 @@ from typing import Any
 
 from pebble import CONSTS, ProcessExpired, ProcessPool
 from pebble.common.types import Result, ResultStatus
-from pebble.pool.process import PoolManager, dictionary_values
+from pebble.pool.process import PoolManager, TaskManager, dictionary_values
 
 from shapetool.runner.isolate import limit_worker
 from shapetool.runner.warm import plain_main
@@ -40,6 +41,20 @@ class _Context(ForkServerContext):
     Process = _Process
 
 
+class _Tasks(TaskManager):
+    """Takes time limits from a clock that nobody sets, and that stands still while the machine sleeps."""
+
+    def task_start(self, task_id: int, worker_id: int | None) -> None:
+        task = self.tasks.get(task_id)
+        super().task_start(task_id, worker_id)
+        if task is not None:
+            task.timestamp = time.monotonic()
+
+    @staticmethod
+    def timeout(task: Any) -> bool:
+        return bool(task.timeout and task.started) and time.monotonic() - task.timestamp > task.timeout
+
+
 class _Manager(PoolManager):
     """Knows of every worker that died what it was doing.
 
@@ -50,6 +65,7 @@ class _Manager(PoolManager):
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
+        self.task_manager = _Tasks(self.task_manager.task_done_callback)
         self._dead: dict[int, int] = {}
         self._hearing = threading.Lock()
 

@@ -48,3 +48,24 @@ def test_a_worker_that_dies_before_its_task_is_known_to_have_begun_is_told_of(wo
         assert more.result(timeout=20) == 6
     finally:
         pool.stop()
+
+
+def rest(seconds: float) -> str:
+    time.sleep(seconds)
+    return "rested"
+
+
+def test_a_clock_that_jumps_ends_no_task_and_saves_none_from_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, true_time = time.monotonic(), time.time
+    warm_up([])
+    pool = Pool(2, None)
+    try:
+        # A day more with each second, as of a machine that slept; the pool knows this clock from its own module.
+        monkeypatch.setattr(pebble.pool.process.time, "time", lambda: true_time() + 86400 * (time.monotonic() - began))
+        assert pool.submit(rest, 2.0, timeout=60.0).result(timeout=30) == "rested"
+        monkeypatch.setattr(pebble.pool.process.time, "time", lambda: true_time() - 86400 * (time.monotonic() - began))
+        with pytest.raises(TimeoutError):
+            pool.submit(rest, 60.0, timeout=1.0).result(timeout=30)
+    finally:
+        monkeypatch.undo()
+        pool.stop()

@@ -48,7 +48,7 @@ COMMANDS = {
     "split": {"--train", "--val", "--test", "--seed", "--overwrite", "--dry-run"},
     "info": {"--picture"},
     "verify": set(),
-    "selftest": set(),
+    "selftest": {"--dir"},
 }
 NAMES = {
     "geometry.mesh.Mesh": "vertices faces",

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -109,6 +110,12 @@ def test_names_that_come_back_otherwise_are_listed(place, monkeypatch) -> None:
 def test_names_that_the_file_system_refuses_are_listed(place, monkeypatch) -> None:
     monkeypatch.setattr(facts, "NAMES", ("chair-1", "a/b"))
     assert found(place, 5).finding.text.startswith("no: a/b: ")
+
+
+def test_names_that_python_itself_cannot_write_here_are_not_blamed_on_the_disk(place, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    text = "not known: Python writes names in iso8859-1 here; set LC_ALL=C.UTF-8"
+    assert found(place, 5).finding == Finding(text, "note")
 
 
 def test_capitals_that_make_no_difference_are_a_note(place, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import unicodedata
@@ -88,6 +89,9 @@ def moving_times(place: Place) -> Finding:
 
 def names(place: Place) -> Finding:
     """Whether names of any language come back as they were given, and differ if their capitals do."""
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        return Finding(f"not known: Python writes names in {encoding} here; set LC_ALL=C.UTF-8", "note")
     folder = place.folder / "names"
     folder.mkdir()
     wanted = [unicodedata.normalize("NFC", name) for name in NAMES]

@@ -17,6 +17,7 @@ from shapetool.errors import ConfigError, suggestion
 if TYPE_CHECKING:
     from shapetool.runner.engines.cluster import Cluster
 
+MOST_DOTS = 1000  # in a line of a configuration file
 # Options that a configuration file may not set: one names the file, the others print and leave.
 NOT_FROM_A_FILE = {"config", "version", "help"}
 
@@ -31,7 +32,10 @@ def read_config(path: Path, command: str, known: set[str]) -> dict[str, Any]:
         ConfigError: the file is missing, is not TOML, or its table for this command has a key that is no option of it.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line with more than {MOST_DOTS} dots")  # tomllib takes their square in memory
+        document = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: expected a TOML file with options, but: {reason}.") from error

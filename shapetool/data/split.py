@@ -136,10 +136,11 @@ def match(shape_ids: Iterable[str], lists: Mapping[str, str]) -> tuple[dict[str,
         DataError: two names of different lists answer to one id.
     """
     known = set(shape_ids)
+    depth = max((shape_id.count("/") for shape_id in known), default=0) + 1
     found: dict[str, str | None] = dict.fromkeys(sorted(known))
     missing = []
     for name, part in lists.items():
-        shape_id = next((tried for tried in _spellings(name) if tried in known), None)
+        shape_id = next((tried for tried in _spellings(name, depth) if tried in known), None)
         if shape_id is None:
             missing.append(name)
         elif found[shape_id] not in (None, part):
@@ -149,8 +150,9 @@ def match(shape_ids: Iterable[str], lists: Mapping[str, str]) -> tuple[dict[str,
     return found, missing
 
 
-def _spellings(name: str) -> Iterable[str]:
-    pieces = name.split("/")
+def _spellings(name: str, depth: int) -> Iterable[str]:
+    """The name, and what it ends in, down from as many pieces as an id may have."""
+    pieces = name.rsplit("/", depth)
     for start in range(len(pieces)):
         rest = "/".join(pieces[start:])
         yield rest

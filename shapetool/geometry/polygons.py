@@ -5,6 +5,8 @@ from jaxtyping import Bool, Float, Int
 
 from shapetool.geometry.wording import plural
 
+_FEW = 64  # corners of a polygon that earcut may take as long for as it likes
+
 
 def triangulate(
     vertices: Float[np.ndarray, "V 3"], corners: Int[np.ndarray, "C"], sizes: Int[np.ndarray, "N"]
@@ -96,6 +98,8 @@ def _clip(flat: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 3"] | None:
     import mapbox_earcut
 
     size = len(flat)
+    if size > _FEW and not _may_be_simple(flat):
+        return None
     found = mapbox_earcut.triangulate_float64(np.ascontiguousarray(flat), np.array([size], np.uint32))
     # In a cut of a simple polygon, rising corner numbers run as the polygon runs.
     triangles = [tuple(sorted(corner)) for corner in found.reshape(-1, 3).tolist()]
@@ -110,18 +114,33 @@ def _clip(flat: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 3"] | None:
     return cut
 
 
+def _may_be_simple(flat: Float[np.ndarray, "n 2"]) -> bool:
+    """False where the polygon turns more or less than once, as none does that leaves itself alone.
+
+    Its edges may run back over each other, as to a hole: each such corner may be a half turn to either side. Polygons
+    that wind about themselves are the ones that earcut takes the third power of their corners for.
+    """
+    edges = np.roll(flat, -1, axis=0) - flat
+    edges = edges[edges.any(axis=1)]
+    after = np.roll(edges, -1, axis=0)
+    cross, dot = edges[:, 0] * after[:, 1] - edges[:, 1] * after[:, 0], (edges * after).sum(axis=1)
+    turns = np.arctan2(cross, dot) / (2 * np.pi)
+    back = np.count_nonzero(np.abs(turns) > 0.499)
+    return bool(abs(turns.sum() - 1) <= back + 1e-3)
+
+
 def _put_back(triangles: list[tuple[int, ...]], size: int) -> list[tuple[int, ...]]:
     """The triangles with every corner that none of them uses inserted at the edge that jumps over it."""
-    unused = set(range(size)) - {corner for triangle in triangles for corner in triangle}
+    used = sorted({corner for triangle in triangles for corner in triangle})
+    skipping = {start: end for start, end in zip(used, used[1:] + used[:1], strict=True) if (end - start) % size > 1}
     result: list[tuple[int, ...]] = []
     while triangles:
         triangle = triangles.pop()
         for i in range(3):
             start, end, apex = triangle[i], triangle[(i + 1) % 3], triangle[(i + 2) % 3]
-            between = [(start + k) % size for k in range(1, (end - start) % size)]
-            if between and unused.issuperset(between):
-                unused.difference_update(between)
-                chain = [start, *between, end]
+            if skipping.get(start) == end:
+                del skipping[start]
+                chain = [(start + k) % size for k in range((end - start) % size + 1)]
                 triangles += [(chain[k], chain[k + 1], apex) for k in range(len(chain) - 1)]
                 break
         else:

@@ -53,6 +53,15 @@ def test_an_obj_face_with_two_corners_is_left_out_and_counted(tmp_path: Path) ->
     assert mesh.warnings == ("1 face with fewer than three corners left out",)
 
 
+def test_an_obj_line_goes_on_over_as_many_lines_as_end_in_a_backslash(tmp_path: Path) -> None:
+    text = "v 0 0 0\nv 1 0 0\nv 2 1 0\nv 1 2 \\\r\n0\nv 0 1 0\nf 1 \\\n2 3 \\\n4 \\\n5\nf 1 2 9\n"
+    with pytest.raises(MeshError, match="line 11"):
+        load(tmp_path, "a.obj", text)
+    mesh = load(tmp_path, "a.obj", text.replace("f 1 2 9\n", ""))
+    assert (len(mesh.vertices), len(mesh.faces)) == (5, 3)
+    assert mesh.area == pytest.approx(2.5)
+
+
 def test_an_off_file_may_break_its_lines_anywhere(tmp_path: Path) -> None:
     words = off_text(faces=CUBE_QUADS).split("\n", 1)[1].split()
     broken = "OFF # comment\n" + "\n".join(" ".join(words[i : i + 7]) for i in range(0, len(words), 7))

@@ -89,16 +89,25 @@ def statement_lines(data: bytes) -> list[bytes]:
     """The lines without comments, those ending in a backslash joined with the next."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\\" in data:
-        # The joined line keeps its number of line ends behind it, so that the lines below keep their numbers.
-        data = data.replace(b"\\\r\n", b"\\\n")
-        while b"\\\n" in data:
-            head, _, tail = data.partition(b"\\\n")
-            rest, end, after = tail.partition(b"\n")
-            data = head + b" " + rest + b"\n" + end + after
+        data = _joined(data.replace(b"\\\r\n", b"\\\n").split(b"\n"))
     lines = data.splitlines()
     if b"#" in data:
         lines = [line.partition(b"#")[0] if b"#" in line else line for line in lines]
     return lines
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """The lines, those that end in a backslash joined with the next; empty ones behind keep the numbers of the rest."""
+    found: list[bytes] = []
+    parts: list[bytes] = []
+    for number, line in enumerate(lines, 1):
+        if line.endswith(b"\\") and number < len(lines):
+            parts.append(line[:-1])
+            continue
+        found.append(b" ".join([*parts, line]))
+        found += [b""] * len(parts)
+        parts = []
+    return b"\n".join(found)
 
 
 def _left_out(curves: int, free_form: int, unknown: int) -> list[str]:

@@ -16,6 +16,7 @@ _TYPES = {
 }  # fmt: skip
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _LONGEST_HEADER = 1 << 20
+_MOST_PROPERTIES = 4096
 _INDEX_NAMES = ("vertex_indices", "vertex_index")
 
 
@@ -144,9 +145,12 @@ def _add(elements: list[Element], new: Property) -> None:
     """Nothing; the property joins the last element.
 
     Raises:
+        MeshError: when the element has more properties than any file needs.
         ValueError: when the element has one of that name.
     """
     last = elements[-1]
+    if len(last.properties) == _MOST_PROPERTIES:
+        raise MeshError(f"expected at most {_MOST_PROPERTIES} properties of an element, {last.name} has more.")
     if any(p.name == new.name for p in last.properties):
         raise ValueError
     elements[-1] = Element(last.name, last.count, (*last.properties, new))

@@ -1,6 +1,7 @@
 """The colours of a Wavefront OBJ: its material files, their textures, and colours behind the vertices."""
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -253,15 +254,15 @@ def _colour(text: str | None) -> tuple[float, float, float] | None:
 
 def _map(text: str) -> tuple[str, str, str]:
     """The file that a texture statement names, how it goes on outside 0 to 1, and options that move it."""
-    words = text.split(" ")
-    wrap, moving = "repeat", []
+    words = deque(text.split(" "))
+    wrap, moving = "repeat", dict[str, None]()
     while words and (not words[0] or words[0].lower() in _OPTION_WORDS):
-        option = words.pop(0).lower()
-        moving += [option] if option in ("-o", "-s", "-t") else []
+        option = words.popleft().lower()
+        moving |= {option: None} if option in ("-o", "-s", "-t") else {}
         for count in range(_OPTION_WORDS.get(option, 0)):
             if not words or (option in ("-o", "-s", "-t") and count and not _is_number(words[0])):
                 break
-            value = words.pop(0)
+            value = words.popleft()
             if option == "-clamp" and value.lower() == "on":
                 wrap = "clamp"
     return str(PurePosixPath(" ".join(words).strip().replace("\\", "/"))), wrap, " ".join(moving)

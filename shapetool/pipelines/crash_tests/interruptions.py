@@ -7,6 +7,7 @@ import re
 import signal
 import time
 
+from shapetool.geometry.wording import plural
 from shapetool.pipelines.crash_tests.check import Check, Finding, WrongError, expect
 from shapetool.pipelines.crash_tests.place import IO_FAILED, LARGE, SMALL, Place
 from shapetool.runner.items import STATE
@@ -88,7 +89,7 @@ def kills(place: Place) -> Finding:
             longest = min(longest, ended_after)  # the first run may have waited for the disk
         reruns += 1
         place.compare(LARGE, "killed")
-    return Finding(f"{killed} killed, {amid} amid their files; {reruns} reruns equal, nothing left over")
+    return Finding(f"{killed} killed, {amid} amid their files; {plural(reruns, 'rerun')} equal, nothing left over")
 
 
 def _goes_on(place: Place, killed: int) -> bool:

@@ -25,7 +25,6 @@ def wound(corners: int) -> np.ndarray:
 
 SLOW: dict[tuple[str, str], Callable[[], bytes]] = {
     ("obj", "lines that go on and on"): lambda: b"v 0 0 \\\n" * 120_000,
-    ("obj", "a polygon in any order"): lambda: polygon(np.random.default_rng(0).random((20_000, 2))),
     ("obj", "a polygon wound about itself"): lambda: polygon(wound(CORNERS)),
     ("off", "a polygon of three corners, again and again"): lambda: (
         b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n300000 " + b"0 1 2 " * 100_000 + b"\n"

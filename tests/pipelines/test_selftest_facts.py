@@ -21,8 +21,7 @@ from shapetool.pipelines.crash_tests.place import SMALL, Place
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     (tmp_path / "scratch").mkdir()
-    (tmp_path / "elsewhere").mkdir()
-    return Place(tmp_path / "scratch", tmp_path / "elsewhere")
+    return Place(tmp_path / "scratch", None)
 
 
 def found(place: Place, number: int) -> Outcome:
@@ -127,7 +126,7 @@ def test_capitals_that_make_no_difference_are_a_note(place, monkeypatch) -> None
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place with a small data set in it."""
-    place = Place(tmp_path_factory.mktemp("scratch"), tmp_path_factory.mktemp("elsewhere"))
+    place = Place(tmp_path_factory.mktemp("scratch"), None)
     place.undisturbed(SMALL)
     return place
 

@@ -23,6 +23,7 @@ MESHES = "meshes"
 FAMILIES = ("box", "capsule", "sphere", "torus")
 TIMED = ("seconds", "n_seconds", "peak_rss")  # what two equal runs write differently
 IO_FAILED = 74
+LONGEST = 70  # the name of a socket, which Python makes below TMPDIR, has 107 bytes at most
 # A command whose files may not be larger than a number of bytes: a disk that is full, for anybody and anywhere.
 LIMITED = (
     "import resource, runpy, sys; size = int(sys.argv.pop(1)); "
@@ -64,9 +65,10 @@ class Place:
     `rounds` says how many runs are killed; without it, as many as there is time for `until` this moment.
     """
 
-    def __init__(self, folder: Path, elsewhere: Path, rounds: int | None = None, until: float = 0.0) -> None:
+    def __init__(self, folder: Path, elsewhere: Path | None, rounds: int | None = None, until: float = 0.0) -> None:
         self.folder, self.rounds, self.until = folder, rounds, until
-        self._environment = environment(os.environ) | {"TMPDIR": str(elsewhere)}
+        fits = elsewhere is not None and len(os.fsencode(elsewhere)) <= LONGEST
+        self._environment = environment(os.environ) | ({"TMPDIR": str(elsewhere)} if fits else {})
         self._undisturbed: dict[Task, Undisturbed] = {}
         self._has_meshes = False
 

@@ -1,4 +1,4 @@
-"""Files of a megabyte on which a reader once spent minutes or for ever; those of a fuzzer are too short to meet these."""
+"""Files of a megabyte on which a reader once spent minutes or for ever; a fuzzer's are too short to meet these."""
 
 from collections.abc import Callable
 

@@ -80,7 +80,8 @@ def _opened(path: Path) -> Any:
     from PIL import Image
 
     try:
-        image = Image.open(plain_file(path), formats=FORMATS)
+        # From memory: of a file, Pillow asks for as many bytes as a chunk of a PNG promises, which may be 4 GiB.
+        image = Image.open(io.BytesIO(plain_file(path).read_bytes()), formats=FORMATS)
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a picture, found no such file.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

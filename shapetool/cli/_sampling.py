@@ -81,10 +81,11 @@ def ended(summary: "Summary", progress: Progress) -> int:
     return summary.exit_code
 
 
-def foreseen(would: "Preview") -> int:
+def foreseen(would: "Preview", options: "Options") -> int:
     """The exit code of a dry run, after what it found is printed."""
     _report.data({"event": "dry-run", **asdict(would)})
-    if would.estimate is not None:
+    quiet = isinstance(options.on_event, Progress) and options.on_event.quiet
+    if would.estimate is not None and not quiet:
         for line in estimate_lines(would, would.estimate):
             _report.note(line)
     if would.bytes > would.free:
@@ -133,7 +134,7 @@ def overrides(words: list[str] | None, **options: Any) -> dict[str, Any]:
     return {**parse_settings(words or []), **{key: value for key, value in options.items() if value is not None}}
 
 
-def size(count: float) -> str:
+def size(count: int | float) -> str:
     """A number of bytes for people."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if count < 1024:

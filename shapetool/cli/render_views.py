@@ -125,7 +125,8 @@ def _preview(inputs: list[str], out: Path, recipe: ViewsRecipe, how: "tuple[int,
     from shapetool.pipelines.render_views import plan
 
     seed, options, pictures, layout = how
-    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options, pictures=pictures, layout=layout))
+    would = plan(inputs, out, recipe, seed=seed, options=options, pictures=pictures, layout=layout)
+    return _sampling.foreseen(would, options)
 
 
 def _chosen(name: str, layout: str, given: dict[str, Any]) -> ViewsRecipe:

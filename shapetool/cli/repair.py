@@ -84,7 +84,7 @@ def repair(
             retry=retry,
         )
         if dry_run:
-            return _sampling.foreseen(pipeline.plan(inputs, out, recipe, suffix=format, options=options))
+            return _sampling.foreseen(pipeline.plan(inputs, out, recipe, suffix=format, options=options), options)
         return _sampling.ended(pipeline.run(inputs, out, recipe, suffix=format, options=options), progress)
 
 

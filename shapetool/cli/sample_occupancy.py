@@ -102,4 +102,4 @@ def _run(
 def _preview(inputs: list[str], out: Path, recipe: OccupancyRecipe, seed: int, options: "Options") -> int:
     from shapetool.pipelines.sample_occupancy import plan
 
-    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options))
+    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options), options)

@@ -96,4 +96,4 @@ def _run(inputs: list[str], out: Path, recipe: SdfRecipe, seed: int, options: "O
 def _preview(inputs: list[str], out: Path, recipe: SdfRecipe, seed: int, options: "Options") -> int:
     from shapetool.pipelines.sample_sdf import plan
 
-    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options))
+    return _sampling.foreseen(plan(inputs, out, recipe, seed=seed, options=options), options)

@@ -5,9 +5,12 @@ Nothing heavy is imported here, for this comes first of all that a command does.
 
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
+import multiprocessing.util
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import types
 from collections.abc import Iterator, Sequence
@@ -15,6 +18,7 @@ from contextlib import contextmanager
 
 SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ALWAYS = ("shapetool.runner.isolate", "shapetool.runner.shard", "pebble.pool.process")
+LONGEST_PLACE = 70  # bytes: the names that Python puts behind it take 31, and a socket's may have 107
 _swapping = threading.Lock()
 
 
@@ -53,8 +57,23 @@ def warm_up(modules: Sequence[str]) -> None:
     os.environ.update({name: os.environ.get(name, "1") for name in SINGLE_THREADED})
     try:
         with plain_main(), _deaf_to_ctrl_c():
+            _shorten_place()
             multiprocessing.forkserver.ensure_running()
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
+
+
+def _shorten_place() -> None:
+    """Nothing; where TMPDIR is long, as a batch system may make it, the sockets of this process get a shorter place.
+
+    The system takes at most some hundred bytes for the name of a socket, and a folder of its own comes below TMPDIR.
+    """
+    current = multiprocessing.current_process()
+    config = current._config  # type: ignore[attr-defined]
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_PLACE or config.get("tempdir") or not os.path.isdir("/tmp"):
+        return
+    place = tempfile.mkdtemp(prefix="pymp-", dir="/tmp")
+    multiprocessing.util.Finalize(None, shutil.rmtree, args=(place, True), exitpriority=-100)
+    config["tempdir"] = place

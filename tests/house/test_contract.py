@@ -83,7 +83,7 @@ def test_a_python_name_is_where_it_was_promised_with_its_first_arguments(name: s
 
 def test_the_device_and_the_engine_of_this_version_are_taken(tmp_path, capsys) -> None:
     (tmp_path / "t.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    words = ["sample-sdf", str(tmp_path / "t.obj"), str(tmp_path / "out.h5"), "--dry-run", "--engine", "local"]
+    words = ["sample-sdf", str(tmp_path / "t.obj"), str(tmp_path / "out.h5"), "--dry-run", "-q", "--engine", "local"]
     for device in ("auto", "cpu"):
         assert main([*words, "--device", device]) == 0
     assert capsys.readouterr().err == ""

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +259,12 @@ def test_a_spool_of_another_boot_or_another_input_is_not_used(meshes: Path, tmp_
         assert read_line(path, other) is None
     path.write_bytes(path.read_bytes()[:-1])
     assert read_line(path, ticket) is None
+
+
+def test_a_long_name_of_the_temporary_folder_is_no_hindrance(meshes: Path, tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 90)
+    place.mkdir()
+    words = [sys.executable, "-m", "tests.runner.run_fakes", str(meshes), str(tmp_path / "out"), "0", "2"]
+    ended = subprocess.run(words, env=os.environ | {"TMPDIR": str(place)}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert not list(place.iterdir())

@@ -5,6 +5,7 @@ the settings and the input that its head names, and made again otherwise.
 """
 
 import json
+import math
 import os
 import uuid
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from shapetool.data.atomic import beside
 from shapetool.runner.files import to_json_line
 
 ALIGN = 64
+READ_BYTES = 1 << 16
 _HERE = uuid.uuid4().hex
 
 
@@ -99,12 +101,12 @@ def read_columns(path: Path, ticket: Ticket) -> dict[str, Any] | None:
             start, columns = file.tell(), dict(head["plain"])
             for name, place in head["arrays"].items():
                 shape, dtype = tuple(place["shape"]), np.dtype(place["dtype"])
-                mapped = 0 not in shape
-                if dtype.hasobject:  # its bytes would be taken for pointers
-                    return None
-                columns[name] = (
-                    np.memmap(file, dtype, "r", start + place["offset"], shape) if mapped else np.empty(shape, dtype)
-                )
+                begin, size = start + place["offset"], math.prod(shape) * dtype.itemsize
+                if size > READ_BYTES:
+                    columns[name] = np.memmap(file, dtype, "r", begin, shape)
+                else:  # a map would keep a descriptor open for as long as a shard holds the value
+                    file.seek(begin)
+                    columns[name] = np.frombuffer(file.read(size), dtype).reshape(shape)
             return columns
     except (
         FileNotFoundError,

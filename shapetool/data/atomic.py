@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -88,8 +89,13 @@ def _sync(path: Path, flags: int) -> None:
 
 def beside(path: Path) -> Path:
     """A name next to `path` that no other process uses, here or on another machine of the same file system."""
-    pid = os.getpid()
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{pid}-{process_start(pid) or 0}.tmp")
+    return path.with_name(f".{path.name}.{_owner(os.getpid())}.tmp")
+
+
+@lru_cache(maxsize=1)
+def _owner(pid: int) -> str:
+    """The host, number and start of this process, whose number a forked one does not share."""
+    return f"{socket.gethostname()}.{pid}-{process_start(pid) or 0}"
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from shapetool.errors import ShapetoolError
 from shapetool.runner.items import Item
 from shapetool.runner.job import Job, Record
-from shapetool.runner.manifest import file_digest
+from shapetool.runner.manifest import digest_of
 from shapetool.runner.spool import Ticket, write_spool
 
 PR_SET_PDEATHSIG = 1
@@ -129,7 +129,7 @@ def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
 
 
 def _compute(job: Job, task: ItemTask) -> Record:
-    if task.item.sha256 is not None and file_digest(task.item.path) != task.item.sha256:
+    if task.item.sha256 is not None and digest_of(task.item) != task.item.sha256:
         raise RuntimeError(
             "the file changed since the manifest was frozen. Put the old file back, or use --overwrite to begin anew"
         )

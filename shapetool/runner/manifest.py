@@ -200,10 +200,18 @@ def _hashed(item: Item) -> Item:
     if item.size > MAX_BYTES:
         return replace(item, problem=f"expected at most {MAX_BYTES} bytes, found {item.size}")
     try:
-        digest = file_digest(item.path) if item.size > SMALL_BYTES else _small_digest(item.path)
-        return replace(item, sha256=digest)
+        return replace(item, sha256=digest_of(item))
     except OSError as error:
         return replace(item, problem=f"the file cannot be read: {error.strerror}", status="failed")
+
+
+def digest_of(item: Item) -> str:
+    """The sha256 of the file of an item.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return file_digest(item.path) if item.size > SMALL_BYTES else _small_digest(item.path)
 
 
 def _small_digest(path: Path) -> str:

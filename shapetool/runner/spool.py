@@ -57,17 +57,30 @@ def write_spool(path: Path, ticket: Ticket, line: Mapping[str, Any], columns: Ma
     temporary = beside(path)
     try:
         with open(temporary, "wb", buffering=0) as file:
-            _write(file, head)
-            for name, place in arrays.items():
-                file.seek(len(head) + place["offset"])
-                _write(file, memoryview(columns[name]).cast("B") if columns[name].nbytes else b"")
-            file.truncate(len(head) + offset)
+            if len(head) + offset <= READ_BYTES:
+                _write(file, _joined(head, arrays, columns, offset))  # one call instead of two for each column
+            else:
+                _write(file, head)
+                for name, place in arrays.items():
+                    file.seek(len(head) + place["offset"])
+                    _write(file, memoryview(columns[name]).cast("B") if columns[name].nbytes else b"")
+                file.truncate(len(head) + offset)
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         reason = f"{error.strerror} while writing {len(head) + offset} bytes"
         raise OSError(error.errno, reason, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _joined(head: bytes, arrays: Mapping[str, Any], columns: Mapping[str, Any], size: int) -> bytearray:
+    whole = bytearray(len(head) + size)
+    whole[: len(head)] = head
+    for name, place in arrays.items():
+        begin = len(head) + place["offset"]
+        whole[begin : begin + columns[name].nbytes] = columns[name].tobytes()
+    return whole
 
 
 def _write(file: Any, data: Any) -> None:

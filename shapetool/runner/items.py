@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapetool.errors import ConfigError
+from shapetool.runner.files import many_objects
 
 STATE = ".shapetool"  # the folder in which a run keeps its own files
 CONTROL = frozenset({"Cc", "Zl", "Zp"})
@@ -50,6 +51,7 @@ class _Ignored:
     count = 0
 
 
+@many_objects()
 def collect(inputs: Sequence[str], suffixes: Iterable[str], what: str = "mesh file") -> Collection:
     """The items that `inputs` stand for: files, folders (recursive), globs, `@list.txt`, or `-` for paths on stdin.
 
@@ -208,9 +210,14 @@ def _with_ids(items: list[Item], known: tuple[str, ...]) -> list[Item]:
     shorts = [_without_suffix(item.source, known) for item in items]
     times = Counter(shorts)
     return [
-        replace(item, id=short if times[short] == 1 and short not in taken else item.source)
+        _named_so(item, short if times[short] == 1 and short not in taken else item.source)
         for item, short in zip(items, shorts, strict=True)
     ]
+
+
+def _named_so(item: Item, name: str) -> Item:
+    """`item` with this id; of many, `replace` would take twice as long."""
+    return Item(name, item.source, item.path, item.root, item.size, item.sha256, item.problem, item.status)
 
 
 def _told_apart(items: list[Item]) -> list[Item]:

@@ -14,7 +14,7 @@ from shapetool import __version__
 from shapetool.data.atomic import write_whole
 from shapetool.data.outside import stays_below
 from shapetool.errors import ConfigError, DataError
-from shapetool.runner.files import to_json_line
+from shapetool.runner.files import many_objects, to_json_line
 from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import FileJob, Job, shapes_per_shard
 
@@ -86,6 +86,7 @@ def begin_folder(folder: Path, job: Job) -> None:
     compare(folder, read_settings(folder), job)
 
 
+@many_objects()
 def open_layout(folder: Path, found: Sequence[Item], job: Job) -> Layout:
     """The layout of a folder that was begun: its list of items is frozen now, or read if it is there.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from shapetool.data.atomic import write_whole
 from shapetool.errors import DataError
+from shapetool.runner.files import many_objects
 from shapetool.runner.items import STATE
 from shapetool.runner.manifest import Layout
 from shapetool.runner.spool import read_line
@@ -14,6 +15,7 @@ from shapetool.runner.spool import read_line
 NAMES = {"id", "status"}
 
 
+@many_objects()
 def read_report(path: Path) -> list[dict[str, Any]]:
     """The lines of a report, or of a piece of one.
 

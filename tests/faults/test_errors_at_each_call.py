@@ -88,6 +88,7 @@ def test_an_error_of_any_call_is_one_line_and_a_rerun_completes(
         tried=ends.total(),
         states=len(target.completed),
         wrong=len(wrong),
+        what_was_wrong=wrong[:10],
         **ends,
     )
     assert not wrong, "\n".join(wrong[:40])

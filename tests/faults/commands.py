@@ -73,8 +73,10 @@ def opened(trace: Path) -> Iterator[str]:
 
 
 def outsiders(trace: Path, here: Path, *allowed: Path) -> set[str]:
-    """The real paths that a command in `here` opened, but for those of the interpreter, the system and `allowed`."""
-    own = (*OWN, *(f"{path.resolve()}/" for path in allowed))
+    """The real paths that a command in `here` opened, but for those of the interpreter, the system and `allowed`, and
+    the folder for the sockets of its workers, which is below /tmp where TMPDIR is long.
+    """
+    own = (*OWN, "/tmp/pymp-", *(f"{path.resolve()}/" for path in allowed))
     fine = {*SYSTEM, *(str(path.resolve()) for path in (here, *allowed))}
     return {path for path in opened(trace) if path not in fine and not path.startswith(own)}
 

@@ -137,7 +137,7 @@ def test_words_that_mean_nothing_are_refused(tmp_path: Path, one_line: Callable[
     assert "gpu extra" in one_line("box.obj", "o.h5", "--backend", "warp")
     assert "gpu extra" in one_line("box.obj", "o.h5", "--device", "cuda")
     assert "auto or cpu" in one_line("box.obj", "o.h5", "--device", "tpu")
-    assert "dask extra" in one_line("box.obj", "o.h5", "--engine", "dask")
+    assert "want --engine dask" in one_line("box.obj", "o.h5", "--dask", "local")
     assert "local or dask" in one_line("box.obj", "o.h5", "--engine", "slurm")
     assert "by parity" in one_line("box.obj", "o.h5", "--backend", "pysdf", "--sign", "winding")
     assert "--item-memory" in one_line("box.obj", "o.h5", "--item-memory", "lots")

@@ -28,7 +28,7 @@ from shapetool.errors import Interrupted
 from shapetool.pipelines.preload import PRELOAD
 from shapetool.runner.warm import warm_up
 
-TELLING = {"-h", "--help", "--version", "--dry-run"}  # with these a command has no workers
+TELLING = {"-h", "--help", "--version", "--dry-run", "dask"}  # with these a command has no workers here at once
 
 app = typer.Typer(
     name="shapetool",

@@ -52,7 +52,7 @@ class ShardBuilder:
         self._small: dict[str, list[Any]] = {column.name: [] for column in self._columns if column.is_small}
         self._digests: list[str] = []
         self._file: h5py.File | None = None
-        self._large: dict[str, h5py.Dataset] = {}
+        self._large: dict[str, _Rows] = {}
 
     def put(self, row: int, columns: Mapping[str, Any]) -> None:
         """Nothing; takes the columns of shape `row`. Rows come in order, for the bytes depend on the order.
@@ -71,16 +71,16 @@ class ShardBuilder:
                 f"row {row}: expected the columns {sorted(column.name for column in self._columns)} as in the rows "
                 f"before, came {sorted(values)}. All shapes of a shard have the same."
             )
-        for name, dataset in self._large.items():
+        for name, rows in self._large.items():
             array = values[name]
-            if array.shape != dataset.shape[1:] or array.dtype != dataset.dtype:
+            if array.shape != rows.shape or array.dtype != rows.dtype:
                 raise DataError(
-                    f"row {row}, {name}: expected {dataset.dtype} {dataset.shape[1:]} as in the rows before, "
+                    f"row {row}, {name}: expected {rows.dtype} {rows.shape} as in the rows before, "
                     f"came {array.dtype} {array.shape}. A shard holds shapes with equally many samples."
                 )
-        for name, dataset in self._large.items():
+        for name, rows in self._large.items():
             if values[name].size:
-                dataset[row] = values[name]
+                rows.write(row, values[name])
         for name, held in self._small.items():
             held.append(values[name])
         self._digests.append(row_digest(self.kind, values))
@@ -113,8 +113,25 @@ class ShardBuilder:
         file = h5py.File.in_memory(libver=LIBVER, block_size=size + size // 16 + (1 << 16))
         for column in large:
             array = arrays[column.name]
-            self._large[column.name] = create_column(file, column, (self.shapes, *array.shape), array.dtype)
+            dataset = create_column(file, column, (self.shapes, *array.shape), array.dtype)
+            self._large[column.name] = _Rows(dataset, array.shape, array.dtype)
         return file
+
+
+class _Rows:
+    """A dataset that is written row by row. What h5py works out for each assignment is worked out once: of small rows,
+    that was most of the time of a shard.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._id, self._file_space = dataset.id, dataset.id.get_space()
+        self._row_space = h5py.h5s.create_simple((1, *shape))
+
+    def write(self, row: int, array: Any) -> None:
+        """Nothing; row `row` holds the array, which has the shape and type of all rows."""
+        self._file_space.select_hyperslab((row, *(0 for _ in self.shape)), (1, *self.shape))
+        self._id.write(self._row_space, self._file_space, np.ascontiguousarray(array))
 
 
 def build_shard(

@@ -31,7 +31,8 @@ def sample(job: PointJob, inputs: Sequence[str | Path], out: str | Path, options
         DataError: state of an earlier run is damaged.
         OSError: the disk is full or fails.
     """
-    warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
+    if options is None or options.cluster is None:
+        warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
     found = collect_meshes(inputs, job.recipe)
     return run_job(job, found.items, Path(out), telling(options or Options(), notices(job.recipe, found)))
 

@@ -128,3 +128,10 @@ def shapes_per_shard(job: Job) -> int:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shared_out(options: Options, items: int) -> tuple[int, int]:
+    """How many workers a run has for so many items, and how many threads each of them."""
+    available = options.workers or cores()
+    workers = max(1, min(available, items))
+    return workers, max(1, available // workers)

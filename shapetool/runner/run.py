@@ -16,7 +16,7 @@ from shapetool.data.lock import SoleWriter, refuse_if_held
 from shapetool.errors import ConfigError, DataError
 from shapetool.runner.files import writable
 from shapetool.runner.items import STATE, Item
-from shapetool.runner.job import RETRIES, Job, Options, Summary, cores
+from shapetool.runner.job import RETRIES, Job, Options, Summary, shared_out
 from shapetool.runner.joining import Joining
 from shapetool.runner.manifest import Layout, begin_folder, files_made, open_layout
 from shapetool.runner.report import combine, read_report
@@ -172,7 +172,8 @@ def _fill(
     total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
     if plans or joining is not None:
         writer.take()
-        warm_up(job.preload)
+        if options.cluster is None:
+            warm_up(job.preload)
     engines = _engines(job, layout, plans, options, joining)
     options.emit("start", total=total, done=total - todo, shards=len(plans), workers=engines[0].workers)
     limit, tick = failure_limit(options.max_failures, total), _ticking(layout, report, options)
@@ -210,9 +211,7 @@ def _engines(
     job: Job, layout: Layout, plans: Sequence[ShardPlan], options: Options, joining: Joining | None
 ) -> list[_Engine]:
     """What is to run, one after the other: this machine's workers, or a cluster and then whoever joins its shards."""
-    available, todo = options.workers or cores(), sum(len(plan.todo) for plan in plans)
-    workers = max(1, min(available, todo))
-    threads = max(1, available // workers)
+    workers, threads = shared_out(options, sum(len(plan.todo) for plan in plans))
     if options.cluster is None:
         return [Schedule(job, layout, plans, options, workers, threads, joining)]
     from shapetool.runner.engines.dask import DaskSchedule

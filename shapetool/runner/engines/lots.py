@@ -12,7 +12,7 @@ from typing import Any, overload
 from shapetool import __version__
 from shapetool.errors import DataError, ShapetoolError
 from shapetool.runner.items import STATE, Item
-from shapetool.runner.job import Job, Options, cores
+from shapetool.runner.job import Job, Options, shared_out
 from shapetool.runner.manifest import Layout
 from shapetool.runner.schedule import Schedule, ShardPlan
 from shapetool.runner.shard import refusal
@@ -104,9 +104,7 @@ def run_lot(lot: Lot) -> dict[str, Any]:
     try:
         with _one_at_a_time:
             _run(lot, published)
-    except DataError as error:
-        return refusal(error)
-    except OSError as error:
+    except (DataError, OSError) as error:
         return refusal(error)
     except ShapetoolError as error:
         return {"data": str(error)}
@@ -126,15 +124,14 @@ def _run(lot: Lot, published: list[int]) -> None:
     if not plans:
         return
     warm_up(lot.job.preload)
-    available = lot.options.workers or cores()
-    workers = max(1, min(available, sum(len(plan.todo) for plan in plans)))
+    workers, threads = shared_out(lot.options, sum(len(plan.todo) for plan in plans))
 
     def listen(event: dict[str, Any]) -> None:
         if event["event"] == "shard":
             published.append(event["shard"])
 
     options = replace(lot.options, on_event=listen)
-    schedule = Schedule(lot.job, lot.layout, plans, options, workers, max(1, available // workers), None)
+    schedule = Schedule(lot.job, lot.layout, plans, options, workers, threads, None)
     schedule.run(_StopFile(lot.stop), None, lambda: None)
 
 

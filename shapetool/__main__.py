@@ -33,6 +33,10 @@ def run() -> int:
         _codes.append(CTRL_C)
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)  # the interpreter takes its leave of all other handlers
+    if getattr(sys.modules.get("shapetool.data.room"), "unsound", None):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_codes[0])  # HDF5 would take its leave, and crash over what it could not write
     return _codes[0]
 
 

@@ -12,6 +12,9 @@ import h5py
 from shapetool.data.layout import LIBVER
 
 SPARE = 1 << 20  # for object headers and index pages
+# What HDF5 could not write to its end, with all that is open of it: it may crash when it lets that go, be it now or when
+# the process ends.
+unsound: list[BaseException] = []
 INDEX_BYTES = 64  # what HDF5's chunk index takes a chunk at most, with room to spare
 
 
@@ -45,15 +48,18 @@ def opened(path: Path) -> Iterator[h5py.File]:
     Raises:
         OSError: the disk refused something.
     """
+    is_written = False
     try:
         with h5py.File(path, "r+", libver=LIBVER, locking=False) as file:
             yield file
+            is_written = True
             file.flush()
-    except RuntimeError as error:  # what h5py makes of many an OSError
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
+    except (OSError, RuntimeError) as error:
+        unsound.append(error)
+        refused = _refusal(error, is_written)
+        if refused is None:
             raise
-        raise OSError(int(number[1]), str(error), str(path)) from error
+        raise OSError(refused, str(error), str(path)) from error
     if _is_open(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
     os.truncate(path, _true_length(path))
@@ -73,6 +79,23 @@ def named_failure(out: Path, size: int = 0) -> Iterator[None]:
             raise
         reason = os.strerror(error.errno) + (f" while writing {size} bytes" if size else "")
         raise OSError(error.errno, reason, str(out)) from error
+
+
+def _refusal(error: OSError | RuntimeError, is_closing: bool) -> int | None:
+    """The number of the system's refusal, None if it is something else, such as a damaged source that was read.
+
+    h5py makes a RuntimeError of many an OSError, with its number in the text or, where HDF5 closes a file, without; and
+    one that comes while another is on its way stands before that.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno:
+            return found.errno
+        number = re.search(r"errno = (\d+)", str(found))
+        if number is not None:
+            return int(number[1])
+        found = found.__context__
+    return errno.EIO if is_closing and isinstance(error, RuntimeError) else None
 
 
 def _is_open(path: Path) -> bool:

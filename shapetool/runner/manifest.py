@@ -21,6 +21,7 @@ from shapetool.runner.job import FileJob, Job, shapes_per_shard
 MAX_BYTES = 2 << 30
 SMALL_BYTES = 1 << 16
 NOWHERE = Path()
+NO_PLAIN_FILE = (PermissionError, IsADirectoryError, NotADirectoryError)
 HASHED_AT_ONCE = 256
 HASHING_THREADS = 4  # on a network file system each waits for an answer most of the time
 _SETTINGS = {"kind": str, "seed": int, "shapes_per_shard": int, "recipe": dict}  # what every run writes down
@@ -121,7 +122,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """The settings that a dataset folder was begun with.
 
     Raises:
-        DataError: they are missing or damaged.
+        DataError: they are missing, damaged, or may not be read.
+        OSError: the disk fails, which says nothing against what is on it.
     """
     path = folder / STATE / "settings.json"
     try:
@@ -134,7 +136,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         if not 1 <= settings["shapes_per_shard"] <= MAX_BYTES or not isinstance(settings.get("suffix", ""), str):
             raise ValueError("shapes_per_shard or suffix is none")
         return settings
-    except (OSError, ValueError, RecursionError) as error:
+    except (FileNotFoundError, *NO_PLAIN_FILE, ValueError, RecursionError) as error:
         raise DataError(
             f"{folder}: expected the settings of the run in {STATE}/settings.json, but they cannot be read ({error}). "
             "Use --overwrite to begin anew."

@@ -94,19 +94,7 @@ def test_a_disturbed_command_leaves_nothing_torn_and_a_rerun_completes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "merge",
-        pytest.param(
-            "stacked",
-            marks=pytest.mark.xfail(
-                strict=False,
-                reason="open: HDF5 ends the process where its own tables cannot be written (IM-NET's files)",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", ["merge", "stacked"])
 def test_no_write_that_hdf5_loses_goes_unnoticed(shim: Shim, inputs, tmp_path, times, record, name) -> None:
     """HDF5 may write when a dataset is let go, and what fails there is told to nobody."""
     target = undisturbed(shim, inputs, name, tmp_path / "truth")

@@ -1,5 +1,6 @@
 """A whole run with a small made-up job: what happens to each kind of item, and what a rerun does."""
 
+import errno
 import hashlib
 import json
 import os
@@ -268,3 +269,19 @@ def test_a_long_name_of_the_temporary_folder_is_no_hindrance(meshes: Path, tmp_p
     ended = subprocess.run(words, env=os.environ | {"TMPDIR": str(place)}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert not list(place.iterdir())
+
+
+def test_a_disk_that_fails_while_settings_are_read_is_not_taken_for_damage(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(meshes, tmp_path / "out")
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "settings.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        do(meshes, tmp_path / "out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -59,7 +60,8 @@ class StackedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object | TracebackType
     ) -> None:
-        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that refuses this too; the next run removes it
+            self._temporary.unlink(missing_ok=True)
 
     def add(self, row: Mapping[str, Array]) -> None:
         """None, once the row is taken; it is written with the others that wait."""

@@ -12,8 +12,8 @@ import h5py
 from shapetool.data.layout import LIBVER
 
 SPARE = 1 << 20  # for object headers and index pages
-# What HDF5 could not write to its end, with all that is open of it: it may crash when it lets that go, be it now or when
-# the process ends.
+# What HDF5 could not write to its end, with all that is open of it: it may crash when it lets that go, now or when the
+# process ends.
 unsound: list[BaseException] = []
 INDEX_BYTES = 64  # what HDF5's chunk index takes a chunk at most, with room to spare
 

@@ -62,7 +62,7 @@ def run(
     options = options or Options()
     recipe = views_recipe(recipe) if isinstance(recipe, str) else recipe
     job, writing = _begun(recipe, seed, Path(out), (options, pictures, layout))
-    if options.cluster is None:
+    if options.runs_here:
         warm_up(writing.preload)
     found = collect([str(word) for word in inputs], MESH_SUFFIXES)
     summary = run_job(writing, found.items, Path(out), telling(options, passed_over(found)))

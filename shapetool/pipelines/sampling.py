@@ -8,6 +8,7 @@ from typing import Protocol
 from shapetool.geometry.suffixes import MESH_SUFFIXES
 from shapetool.geometry.wording import plural
 from shapetool.recipes import PointRecipe
+from shapetool.runner.files import many_objects
 from shapetool.runner.items import Collection, collect
 from shapetool.runner.job import Event, Job, Options, Summary
 from shapetool.runner.preview import Preview, preview
@@ -23,6 +24,7 @@ class PointJob(Job, Protocol):
         """The recipe."""
 
 
+@many_objects()
 def sample(job: PointJob, inputs: Sequence[str | Path], out: str | Path, options: Options | None) -> Summary:
     """How the run of `job` over every mesh in `inputs` ended.
 
@@ -31,7 +33,7 @@ def sample(job: PointJob, inputs: Sequence[str | Path], out: str | Path, options
         DataError: state of an earlier run is damaged.
         OSError: the disk is full or fails.
     """
-    if options is None or options.cluster is None:
+    if options is None or options.runs_here:
         warm_up(job.preload)  # it imports what workers need while this process looks for the meshes
     found = collect_meshes(inputs, job.recipe)
     return run_job(job, found.items, Path(out), telling(options or Options(), notices(job.recipe, found)))

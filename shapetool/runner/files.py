@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,18 +29,38 @@ def writable(out: Path) -> Iterator[None]:
         raise
 
 
+_ours = threading.local()  # whether it was a block of this thread that told Python not to look
+
+
 @contextmanager
 def many_objects() -> Iterator[None]:
     """A context in which Python does not look for cycles: among a hundred thousand new objects without any, it would
     look again and again, for a third of the time.
     """
-    was_on = gc.isenabled()
+    if not gc.isenabled():
+        yield
+        return
+    before = getattr(_ours, "off", False)
+    _ours.off = True
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
-            gc.enable()
+        _ours.off = before
+        gc.enable()
+
+
+@contextmanager
+def long_work() -> Iterator[None]:
+    """A part of such a context in which Python looks as usual, since it may make cycles for hours."""
+    if not getattr(_ours, "off", False):
+        yield
+        return
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.disable()
 
 
 def to_json_line(record: dict[str, Any]) -> bytes:

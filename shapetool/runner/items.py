@@ -64,16 +64,22 @@ def collect(inputs: Sequence[str], suffixes: Iterable[str], what: str = "mesh fi
     """
     known = tuple(sorted((suffix.lower() for suffix in suffixes), key=len, reverse=True))
     ignored = _Ignored()
-    found: dict[str, Item] = {}
-    for word in inputs:
-        for item in _from_word(word, known, ignored):
-            place = str(item.path)
-            found.setdefault(os.path.abspath(place) if ".." in place or place[0] != os.sep else place, item)
+    met = (item for word in inputs for item in _from_word(word, known, ignored))
+    found = list(met) if len(inputs) == 1 and os.path.isdir(inputs[0]) else _each_once(met)
     if not found:
         passed = f" ({ignored.count} files with other suffixes passed over)" if ignored.count else ""
         raise ConfigError(f"{' '.join(inputs) or 'no input'}: expected at least one {what}, found none{passed}.")
-    items = [_checked_name(item) for item in _with_ids(list(found.values()), known)]
+    items = [_checked_name(item) for item in _with_ids(found, known)]
     return Collection(tuple(sorted(items, key=lambda item: item.id)), ignored.count)
+
+
+def _each_once(items: Iterable[Item]) -> list[Item]:
+    """The items without those whose file came before, by another word."""
+    found: dict[str, Item] = {}
+    for item in items:
+        place = str(item.path)
+        found.setdefault(os.path.abspath(place) if ".." in place or place[0] != os.sep else place, item)
+    return list(found.values())
 
 
 def _from_word(word: str, known: tuple[str, ...], ignored: _Ignored) -> Iterator[Item]:
@@ -147,30 +153,30 @@ def _scan(folder: Path, root: Path, known: tuple[str, ...], ignored: _Ignored) -
     """
     real_root = Path(os.path.realpath(root))
     below = os.path.relpath(folder, root)
-    places = [(str(folder.absolute()), "" if below == os.curdir else below + os.sep)]
+    places = [(folder.absolute(), "" if below == os.curdir else below + os.sep)]
     while places:
         here, prefix = places.pop()
         try:
             with os.scandir(here) as found:
                 entries = list(found)
         except OSError as error:
-            item = Item("", prefix.rstrip(os.sep) or os.curdir, Path(here), real_root)
+            item = Item("", prefix.rstrip(os.sep) or os.curdir, here, real_root)
             yield replace(item, problem=f"the folder cannot be read: {error.strerror}", status="failed")
             continue
         for entry in entries:
             name = entry.name
             if entry.is_dir(follow_symlinks=False):
                 if name != STATE:
-                    places.append((entry.path, f"{prefix}{name}{os.sep}"))
+                    places.append((here / name, f"{prefix}{name}{os.sep}"))
             elif entry.is_symlink() and os.path.isdir(entry.path):  # which a link in a circle is not
-                if _leaves(Path(entry.path), root):
-                    yield _linked(Path(entry.path), prefix + name, root, real_root)
+                if _leaves(here / name, root):
+                    yield _linked(here / name, prefix + name, root, real_root)
             elif (name[0] == "." and name[:2] != "..") or not name.lower().endswith(known):
                 ignored.count += 1
             elif entry.is_symlink():
-                yield _linked(Path(entry.path), prefix + name, root, real_root)
+                yield _linked(here / name, prefix + name, root, real_root)
             else:
-                yield Item("", prefix + name, Path(entry.path), real_root, _plain_size(entry))
+                yield Item("", prefix + name, here / name, real_root, _plain_size(entry))
 
 
 def _plain_size(entry: "os.DirEntry[str]") -> int:

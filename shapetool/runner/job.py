@@ -83,6 +83,11 @@ class Options:
     cluster: Cluster | None = None
     on_event: Callable[[Event], None] | None = None
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether this process starts the workers itself."""
+        return self.cluster is None or self.cluster.is_here
+
     def emit(self, event: str, **values: Any) -> None:
         """Nothing; tells the listener, if there is one."""
         if self.on_event is not None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ NOWHERE = Path()
 NO_PLAIN_FILE = (PermissionError, IsADirectoryError, NotADirectoryError)
 HASHED_AT_ONCE = 256
 HASHING_THREADS = 4  # on a network file system each waits for an answer most of the time
+HASHED_ALONE_SECONDS = 1e-4  # a file: where one takes less, threads would mostly wait for each other
 _SETTINGS = {"kind": str, "seed": int, "shapes_per_shard": int, "recipe": dict}  # what every run writes down
 
 
@@ -186,11 +188,18 @@ def files_made(folder: Path) -> set[Path] | None:
 def hashed(items: Sequence[Item]) -> list[Item]:
     """`items` with the sha256 of their files; one that cannot be read, or is too large to be a mesh, gets a problem.
 
-    Threads take many items at a time: of small files, most of the time would be spent in handing them out.
+    Threads take over once files are slow to come or large. They take many items at a time: of small files, most of the
+    time would be spent in handing them out.
     """
     parts = [items[start : start + HASHED_AT_ONCE] for start in range(0, len(items), HASHED_AT_ONCE)]
-    with ThreadPoolExecutor(HASHING_THREADS) as threads:
-        return [item for part in threads.map(_hashed_part, parts) for item in part]
+    done: list[Item] = []
+    for number, part in enumerate(parts):
+        started = time.perf_counter()
+        done += _hashed_part(part)
+        if time.perf_counter() - started > HASHED_ALONE_SECONDS * len(part):
+            with ThreadPoolExecutor(HASHING_THREADS) as threads:
+                return done + [item for later in threads.map(_hashed_part, parts[number + 1 :]) for item in later]
+    return done
 
 
 def _hashed_part(items: Sequence[Item]) -> list[Item]:
@@ -203,7 +212,8 @@ def _hashed(item: Item) -> Item:
     if item.size > MAX_BYTES:
         return replace(item, problem=f"expected at most {MAX_BYTES} bytes, found {item.size}")
     try:
-        return replace(item, sha256=digest_of(item))
+        digest = digest_of(item)
+        return Item(item.id, item.source, item.path, item.root, item.size, digest)
     except OSError as error:
         return replace(item, problem=f"the file cannot be read: {error.strerror}", status="failed")
 
@@ -295,13 +305,15 @@ def _located(frozen: list[Item], found: Sequence[Item]) -> tuple[Item, ...]:
     places = {item.source: item for item in found}
     located = []
     for item in frozen:
-        place = places.get(item.source)
-        if place is not None:
-            item = replace(item, source=place.source, path=place.path, root=place.root)  # one string less
-            if item.problem is not None and item.status == "failed" and place.problem is None:
-                item = replace(item, problem=None)  # it could not be read then; --retry may try now
-        elif item.problem is None:
-            item = replace(item, problem="in the manifest, but not among the inputs of this run", status="failed")
+        place, problem = places.get(item.source), item.problem
+        if place is None:
+            missing = "in the manifest, but not among the inputs of this run"
+            item = item if problem is not None else replace(item, problem=missing, status="failed")
+        else:
+            if problem is not None and item.status == "failed" and place.problem is None:
+                problem = None  # it could not be read then; --retry may try now
+            source, path, root = place.source, place.path, place.root  # that string once, not twice
+            item = Item(item.id, source, path, root, item.size, item.sha256, problem, item.status)
         if item.problem is None and not stays_below(item.id):  # no run writes such a line
             raise DataError(f"the manifest names {item.id!r}, which leads out of OUT. Use --overwrite to begin anew.")
         located.append(item)

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from shapetool.data.atomic import remove_leftovers
 from shapetool.data.lock import SoleWriter, refuse_if_held
 from shapetool.errors import ConfigError, DataError
-from shapetool.runner.files import writable
+from shapetool.runner.files import long_work, many_objects, writable
 from shapetool.runner.items import STATE, Item
 from shapetool.runner.job import RETRIES, Job, Options, Summary, shared_out
 from shapetool.runner.joining import Joining
@@ -29,6 +29,7 @@ REPORT_SECONDS = 30.0
 LOCK = "lock-"
 
 
+@many_objects()
 def run_job(job: Job, found: Sequence[Item], out: Path, options: Options) -> Summary:
     """How the run ended, after `out` holds what `job` made of the items: a `.h5` file, or a folder of shards.
 
@@ -172,15 +173,16 @@ def _fill(
     total, todo = sum(len(layout.span(shard)) for shard in shards), sum(len(plan.todo) for plan in plans)
     if plans or joining is not None:
         writer.take()
-        if options.cluster is None:
+        if options.runs_here:
             warm_up(job.preload)
     engines = _engines(job, layout, plans, options, joining)
     options.emit("start", total=total, done=total - todo, shards=len(plans), workers=engines[0].workers)
     limit, tick = failure_limit(options.max_failures, total), _ticking(layout, report, options)
     try:
         with listening() as stop:
-            for engine in engines:
-                engine.run(stop, limit, tick)
+            for engine in engines if plans or joining is not None else ():
+                with long_work():
+                    engine.run(stop, limit, tick)
     finally:
         if plans or not report.exists():
             combine(layout, report)

@@ -1,5 +1,6 @@
 """Runs by Dask: the bytes of a local run, whoever is killed."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -219,22 +220,89 @@ def test_a_signal_stops_a_run_by_dask_and_a_rerun_goes_on(start, texts, number, 
     check_whole(start.folder / "out", start.folder / "truth")
 
 
+# A caller's own script, which has no guard against being imported by a process that it starts.
+PLAIN = """
+import json, sys
+from pathlib import Path
+from shapetool.runner.engines.cluster import Cluster
+from shapetool.runner.items import collect
+from shapetool.runner.job import Options
+from shapetool.runner.run import run_job
+from tests.runner.runner_fakes import FakeJob
+
+folder, out, delay, workers = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+
+def listen(event):
+    if event["event"] == "shard":
+        begun = len(list(folder.glob("*.started")))
+        print(json.dumps({"shard": event["shard"], "begun": begun}), flush=True)
+
+found = collect([str(folder)], {".obj"}).items
+run_job(FakeJob(delay=delay), found, out, Options(workers=1, cluster=Cluster(workers=workers), on_event=listen))
+"""
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """That script as a file."""
+    path = tmp_path / "plain.py"
+    path.write_text(PLAIN)
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_script_without_a_guard_runs_by_dask_and_hears_of_each_shard_once_while_others_are_made(
+    start, plain, texts, workers
+) -> None:
+    run = start(sys.executable, plain, texts(16), "out", 0.3, workers)
+    output, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    told = [json.loads(line) for line in output.splitlines()]
+    assert sorted(line["shard"] for line in told) == list(range(10))
+    assert told[0]["begun"] < 16
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell its sockets here")
+@pytest.mark.parametrize(("workers", "sockets"), [(1, 2), (2, 6)])
+def test_dask_on_this_machine_listens_on_loopback_alone(start, plain, texts, workers, sockets) -> None:
+    start(sys.executable, plain, texts(16), "out", 3, workers, MARK_OF_DASK=str(start.folder))
+    wait_until(lambda: any((start.folder / "in").glob("*.started")), "no item was begun")
+    found = listening(f"MARK_OF_DASK={start.folder}")
+    assert len(found) >= sockets
+    assert {address.partition(":")[0] for address in found} == {"0100007F"}
+    assert "0100007F:2253" not in found  # 8787, where everybody looks for the pages of a scheduler
+
+
+def listening(mark: str) -> list[str]:
+    """The addresses in hexadecimal that the processes with `mark` in their environment wait for callers at."""
+    waiting = {}
+    for table in ("tcp", "tcp6"):
+        lines = [line.split() for line in Path("/proc/net", table).read_text().splitlines()[1:]]
+        waiting |= {f"socket:[{words[9]}]": words[1] for words in lines if words[3] == "0A"}
+    found = []
+    for entry in marked(mark):
+        with contextlib.suppress(OSError):
+            names = [os.readlink(link) for link in (entry / "fd").iterdir()]
+            found += [waiting[name] for name in names if name in waiting]
+    return found
+
+
+def marked(mark: str) -> list[Path]:
+    """The folders in /proc of the processes that have `mark` in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (entry / "environ").read_bytes():
+                found.append(entry)
+    return found
+
+
 def test_a_killed_driver_takes_its_dask_workers_along(start, texts) -> None:
     run = start(*fake(texts(20), "out", 1.0, "local"), MARK_OF_DASK=str(start.folder))
     wait_until(lambda: any((start.folder / "in").glob("*.started")), "no item was begun")
     run.kill()
     run.wait()
-
-    def gone() -> bool:
-        for entry in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if f"MARK_OF_DASK={start.folder}".encode() in entry.read_bytes():
-                    return False
-            except OSError:
-                continue
-        return True
-
-    wait_until(gone, "processes are left behind", 20)
+    wait_until(lambda: not marked(f"MARK_OF_DASK={start.folder}"), "processes are left behind", 20)
 
 
 def test_jobs_of_a_batch_system_give_the_bytes_of_a_local_run(start, meshes, record) -> None:

@@ -1,8 +1,9 @@
-"""The fuzzers: `python -m tests.fuzz.run TARGET... --seconds N --jobs J`, or `all` for every target.
+"""The fuzzers: `python -m tests.fuzz.run PARSER... --seconds N --jobs J`, or `all` for every parser.
 
-Each target runs in a process of its own until it has used N seconds of processor time, however often it was paused or
-died. What raises is kept in fuzz-results/TARGET/findings, one file for each place in the code, the shortest input that
-was seen; a line of fuzz-results/log.jsonl says what each run did.
+Each parser has N seconds of processor time, shared by its targets, the ways into it; what earlier calls used counts, so
+a call that was ended is gone on with by the same call. Each target runs in a process of its own, however often it was
+paused or died. What raises is kept in fuzz-results/TARGET/findings, one file for each place in the code, the shortest
+input that was seen; a line of fuzz-results/log.jsonl says what each run did.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from tests.fuzz.native_text import replayed
 RESULTS = Path("fuzz-results")
 TIMEOUT = 10  # seconds for one input
 MEMORY = 2048  # MiB
+TURN_SECONDS = 600.0
 LEAK = 8  # MiB over a thousand inputs
 EDGES = re.compile(rb"cov: (\d+)")
 
@@ -97,25 +101,50 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
+def used_before() -> Counter[str]:
+    """The seconds of processor time that each target has had."""
+    log, used = RESULTS / "log.jsonl", Counter[str]()
+    for text in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        line = json.loads(text)
+        used[line["target"]] += line["cpu_seconds"]
+    return used
+
+
+def turns(targets: Sequence[str], seconds: float, used: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Which target runs for how long, in turns of ten minutes, until each has had so many seconds in all."""
+    left = {target: seconds - used.get(target, 0.0) for target in targets}
+    found = []
+    while todo := [target for target in targets if left[target] > 0]:
+        for target in todo:
+            found.append((target, min(TURN_SECONDS, left[target])))
+            left[target] -= TURN_SECONDS
+    return found
+
+
 def main() -> int:
     """0 where nothing was found, 1 otherwise."""
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import PARSERS
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help=f"all, or of: {' '.join(TARGETS)}")
+    parser.add_argument("parsers", nargs="+", metavar="PARSER", help=f"all, or of: {' '.join(PARSERS)}")
     parser.add_argument("--seconds", type=float, default=3600, help="processor time for each")
-    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="parsers at a time")
     words = parser.parse_args()
-    chosen = list(TARGETS) if words.targets == ["all"] else words.targets
-    if unknown := sorted(set(chosen) - set(TARGETS)):
-        parser.error(f"unknown target {unknown[0]}; known: {' '.join(TARGETS)}")
-    found = 0
-    with ThreadPoolExecutor(words.jobs) as threads:
-        for line in threads.map(lambda target: fuzz(target, words.seconds), chosen):
+    chosen = list(PARSERS) if words.parsers == ["all"] else words.parsers
+    if unknown := sorted(set(chosen) - set(PARSERS)):
+        parser.error(f"unknown parser {unknown[0]}; known: {' '.join(PARSERS)}")
+
+    def wrong(name: str) -> int:
+        targets, found = PARSERS[name], 0
+        for target, seconds in turns(targets, words.seconds / len(targets), used_before()):
+            line = fuzz(target, seconds)
             print(json.dumps(line), flush=True)  # noqa: T201 - a command
             found += len(line["findings"]) + len(line["deaths"]) + (line["executions"] == 0)
             found += line["grown_mib"] is None or line["grown_mib"] > LEAK
-    return int(found > 0)
+        return found
+
+    with ThreadPoolExecutor(words.jobs) as threads:
+        return int(sum(threads.map(wrong, chosen)) > 0)
 
 
 if __name__ == "__main__":

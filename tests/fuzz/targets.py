@@ -58,3 +58,25 @@ _TABLE: dict[str, tuple[m.Target, s.Seeds, Words]] = {
 TARGETS: dict[str, Callable[[bytes], None]] = {name: row[0] for name, row in _TABLE.items()}
 SEEDS: dict[str, s.Seeds] = {name: row[1] for name, row in _TABLE.items()}
 WORDS: dict[str, Words] = {name: row[2] for name, row in _TABLE.items()}
+
+# What has an hour: a parser, which is a source file or a few that belong together, by all the ways in that there are.
+PARSERS: dict[str, tuple[str, ...]] = {
+    "obj": ("obj", "native-obj", "colours-obj", "colours-mtl"),
+    "off": ("off", "native-off", "colours-off"),
+    "kernel-text": ("native-text", "native-rows"),
+    "ply": ("ply", "colours-ply"),
+    "stl": ("stl",),
+    "gltf": ("gltf", "glb", "colours-gltf", "colours-glb"),
+    "archive": ("archive",),
+    "textures": ("texture",),
+    "cameras": ("cameras",),
+    "binvox": ("binvox",),
+    "layouts-of-arrays": ("layout-deepsdf", "layout-onet", "layout-vecset", "layout-disn"),
+    "layouts-of-pictures": ("layout-nerf", "layout-nerfstudio", "layout-r2n2", "layout-neus"),
+    "layouts-of-hdf5": ("layout-imnet-v1", "layout-imnet-v2", "layout-tree"),
+    "shards": ("shard", "shard-tree"),
+    "clouds": ("cloud",),
+    "state-of-runs": ("folder", "outputs", "settings"),
+    "lists-and-config": ("lists", "split", "config"),
+    "trained-runs": ("run",),
+}

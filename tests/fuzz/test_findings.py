@@ -18,7 +18,8 @@ from tests.fuzz.folders import put
 from tests.fuzz.inside import Watch
 from tests.fuzz.mutations import mutated
 from tests.fuzz.native_text import replayed
-from tests.fuzz.targets import LAYOUTS, SEEDS, TARGETS, WORDS
+from tests.fuzz.run import turns
+from tests.fuzz.targets import LAYOUTS, PARSERS, SEEDS, TARGETS, WORDS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # numpy and Pillow say much about such files
 FINDINGS = sorted(path for path in Path(__file__).with_name("findings").glob("*/*") if path.is_file())
@@ -59,6 +60,13 @@ def test_every_target_has_seeds_and_no_word_is_too_long_for_the_fuzzer() -> None
     assert set(SEEDS) == set(WORDS) == set(TARGETS)
     assert max(len(word) for words in WORDS.values() for word in words) < 64
     assert {path.parent.name for path in FINDINGS} <= set(TARGETS)
+    assert sorted(target for targets in PARSERS.values() for target in targets) == sorted(TARGETS)
+
+
+def test_a_parser_has_its_time_in_turns_and_goes_on_where_an_earlier_call_ended() -> None:
+    assert turns(["a", "b"], 900, {}) == [("a", 600), ("b", 600), ("a", 300), ("b", 300)]
+    assert turns(["a", "b"], 900, {"a": 850.5, "b": 900}) == [("a", 49.5)]
+    assert turns(["a"], 900, {"a": 950}) == []
 
 
 @pytest.mark.parametrize("suffix", [".obj", ".off", ".ply", ".stl", ".gltf", ".glb"])

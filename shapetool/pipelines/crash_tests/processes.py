@@ -15,6 +15,7 @@ from shapetool.pipelines.crash_tests.check import WrongError, expect
 
 END_SECONDS = 90.0
 GONE_SECONDS = 10.0
+KILLED_SECONDS = 5.0
 POLL_SECONDS = 0.003
 MEMORY = Path("/dev/shm")
 
@@ -100,6 +101,9 @@ def started(words: Sequence[str], folder: Path, environment: Mapping[str, str]) 
         if process.poll() is None or alive(process.pid):
             kill(process.pid)
         process.wait()
+        deadline = time.monotonic() + KILLED_SECONDS
+        while alive(process.pid) and time.monotonic() < deadline:  # the system ends them, but when it has the time
+            time.sleep(POLL_SECONDS)
         if process.stderr is not None:
             process.stderr.close()
 

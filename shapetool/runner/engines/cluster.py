@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shapetool.errors import ConfigError, suggestion
+from shapetool.runner.warm import plain_main
 
 # The batch systems that dask-jobqueue speaks to, by the class that does.
 BATCH = {
@@ -22,6 +23,8 @@ BATCH = {
 }
 LOT = "shapetool-lot"
 LOOPBACK = ("127.", "localhost", "[::1]")
+LOOPBACK_HOST = "127.0.0.1"
+NO_DASHBOARD = {"dashboard": False, "dashboard_address": f"{LOOPBACK_HOST}:0"}  # without it, a fixed port for others
 WAIT_SECONDS = 30
 LEAVE_SECONDS = 300  # a job stops taking lots so long before its end
 
@@ -42,6 +45,11 @@ class Cluster:
     def runs_already(self) -> bool:
         """Whether `where` is a scheduler that others started."""
         return "://" in self.where or self.where.endswith(".json")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its one worker is a thread of this process: its items have processes of their own in any case."""
+        return self.where == "local" and self.workers in (None, 1) and not self.settings
 
 
 def read_cluster(where: str, workers: int | None, words: Sequence[str]) -> Cluster:
@@ -105,8 +113,11 @@ def opened(cluster: Cluster, notice: Any) -> Iterator[tuple[Any, int]]:
         "distributed.scheduler.allowed-failures": 3,
         "distributed.scheduler.default-task-durations": {LOT: "5 minutes"},  # so that a batch system is asked at once
         "distributed.admin.low-level-log-length": 0,
+        "distributed.worker.http.routes": [],
         "logging.distributed": "error",
     }
+    if not cluster.settings.get("dashboard_address"):
+        ours["distributed.scheduler.http.routes"] = []
     with dask.config.set(ours):
         if cluster.runs_already:
             with _joined(cluster.where, notice) as client:
@@ -144,13 +155,28 @@ def warn_of_plain(address: str, notice: Any) -> None:
 
 
 def _started(cluster: Cluster, notice: Any) -> tuple[Any, int]:
-    if cluster.where == "local":
-        from distributed import LocalCluster
+    if cluster.where != "local":
+        return _batch(cluster, notice)
+    from distributed import LocalCluster
 
-        count = cluster.workers or 1
-        given = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": 40, **cluster.settings}
-        return LocalCluster(n_workers=count, threads_per_worker=1, processes=True, memory_limit=None, **given), count
-    return _batch(cluster, notice)
+    if cluster.is_here:
+        return _in_this_process(), 1
+    count = cluster.workers or 1
+    given: dict[str, Any] = {"silence_logs": 40, "dashboard_address": None}
+    given |= {"memory_limit": None, "threads_per_worker": 1}
+    given |= {"host": LOOPBACK_HOST, "processes": True}
+    given |= {} if cluster.settings.get("dashboard_address") else {"scheduler_kwargs": NO_DASHBOARD}
+    with plain_main():
+        return LocalCluster(n_workers=count, **{**given, **cluster.settings}), count
+
+
+def _in_this_process() -> Any:
+    """A scheduler and one worker that are threads of this process, and speak through no socket."""
+    from distributed import Scheduler, SpecCluster, Worker
+
+    common: dict[str, Any] = {"protocol": "inproc://", **NO_DASHBOARD}
+    worker = {"cls": Worker, "options": {"nthreads": 1, "memory_limit": None, **common}}
+    return SpecCluster(workers={0: worker}, scheduler={"cls": Scheduler, "options": common}, silence_logs=40)
 
 
 def _batch(cluster: Cluster, notice: Any) -> tuple[Any, int]:

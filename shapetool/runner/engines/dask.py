@@ -14,7 +14,7 @@ from typing import Any
 
 from shapetool.errors import DataError, Interrupted, ShapetoolError
 from shapetool.runner.engines.cluster import LOT, Cluster, opened
-from shapetool.runner.engines.lots import Lot, make_lot, run_lot
+from shapetool.runner.engines.lots import Lot, make_lot, run_lot, tell_to_end, tries_again
 from shapetool.runner.items import STATE
 from shapetool.runner.job import Job, Options
 from shapetool.runner.joining import Joining
@@ -50,11 +50,12 @@ class DaskSchedule:
         self.plans = {plan.shard: plan for plan in plans}
         self.waiting = deque(plan.shard for plan in plans)
         self.decided: dict[int, str] = {}
+        self._told: set[int] = set()
         self.too_many = False
         self._stop_file = layout.folder.absolute() / STATE / f"{STOP}{uuid.uuid4().hex}"
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._in_flight: dict[str, tuple[Any, Lot]] = {}  # by the key of the future
-        self._looked = 0.0
+        self._counted = self._looked = 0.0
         self._shard_seconds: float | None = None
         self._deaths = self._failed = 0
 
@@ -74,6 +75,7 @@ class DaskSchedule:
                 while (self.waiting or self._in_flight) and not stop.reason and not self.too_many:
                     self._hand_out(client, most)
                     self._collect(client)
+                    self._look()
                     undecided = bool(self.waiting or self._in_flight)
                     self.too_many = undecided and failure_limit is not None and self._failed > failure_limit
                     tick()
@@ -86,8 +88,8 @@ class DaskSchedule:
     def _hand_out(self, client: Any, most: int) -> None:
         """Two lots for each worker that there is or may come: one to work at, one to go on with."""
         now = time.monotonic()
-        if now >= self._looked:
-            self._looked = now + LOOK_SECONDS
+        if now >= self._counted:
+            self._counted = now + LOOK_SECONDS
             with contextlib.suppress(OSError, TimeoutError):
                 self.workers = max(1, most, len(client.nthreads()))
         while self.waiting and len(self._in_flight) < 2 * self.workers:
@@ -100,9 +102,10 @@ class DaskSchedule:
     def _next_lot(self) -> Lot:
         """Many shards while many are left, one at a time in the end, and never more than a minute of work.
 
-        What is left, divided by twice the workers, keeps all of them busy until the last shard.
+        What is left, divided by twice the workers, keeps all of them busy until the last shard; one alone takes all,
+        for it has idle processes at the end of each lot.
         """
-        size = min(LOT_SHARDS, -(-len(self.waiting) // (2 * self.workers)))
+        size = min(LOT_SHARDS, -(-len(self.waiting) // (2 * self.workers if self.workers > 1 else 1)))
         if self._shard_seconds is None:
             size = min(size, max(1, 1024 // self.layout.per_shard))
         else:
@@ -126,6 +129,18 @@ class DaskSchedule:
             raise Interrupted("the Dask scheduler is gone; run the same command again to go on")
         for future in ended:
             self._take(future, self._in_flight.pop(future.key)[1])
+
+    def _look(self) -> None:
+        """Tells of shards that are there although their lot has not ended, so that nobody waits for news of it."""
+        now = time.monotonic()
+        if now < self._looked:
+            return
+        self._looked = now + LOOK_SECONDS
+        for _, lot in self._in_flight.values():
+            for plan in lot.plans:
+                if plan.shard not in self._told and (tries_again(plan) or not self.layout.published(plan.shard)):
+                    break  # a lot does one after the other
+                self._tell(plan.shard)
 
     def _take(self, future: Any, lot: Lot) -> None:
         if future.status == "cancelled":
@@ -164,7 +179,10 @@ class DaskSchedule:
         self._shard_seconds = self._shard_seconds or LOT_SECONDS
 
     def _tell(self, shard: int) -> None:
-        """Tells the listener what became of a shard's items, from the file that the worker left beside it."""
+        """Tells the listener, once, what became of a shard's items, from the file that the worker left beside it."""
+        if shard in self._told:
+            return
+        self._told.add(shard)
         todo = set(self.plans[shard].todo)
         lines = read_report(self.layout.piece_path(shard))
         for index, line in zip(self.layout.span(shard), lines, strict=True):
@@ -181,8 +199,7 @@ class DaskSchedule:
         """Tells the workers to end, and gives them a few seconds to leave what they finished."""
         if not self._in_flight:
             return
-        with contextlib.suppress(OSError):
-            self._stop_file.touch()
+        tell_to_end(self._stop_file)
         deadline = time.monotonic() + GRACE_SECONDS
         while self._in_flight and stop.count < 2 and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
@@ -191,6 +208,8 @@ class DaskSchedule:
                 if future.status == "finished":
                     for shard in future.result().get("published", ()):
                         self._tell(shard)
+        if self._in_flight:
+            tell_to_end(self._stop_file, at_once=True)
         for future, _ in self._in_flight.values():
             future.cancel()
         if not self._in_flight:  # else a worker may still look for it

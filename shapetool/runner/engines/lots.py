@@ -1,5 +1,6 @@
 """A lot: some shards of a run as one task for a worker that may be anywhere, as long as it sees the same files."""
 
+import contextlib
 import multiprocessing
 import socket
 import threading
@@ -67,7 +68,10 @@ def make_lot(job: Job, layout: Layout, plans: Sequence[ShardPlan], options: Opti
 
 
 class _StopFile(Stop):
-    """A stop that comes as a file: the worker's thread gets no signals, and a file asks no scheduler."""
+    """A stop that comes as a file: the worker's thread gets no signals, and a file asks no scheduler.
+
+    Once something stands in it, it counts as a second signal.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -87,6 +91,29 @@ class _StopFile(Stop):
     @reason.setter
     def reason(self, value: str | None) -> None:
         self._found = value
+
+    @property  # type: ignore[override]
+    def count(self) -> int:
+        """2 once nothing is waited for any more, else 1 or 0."""
+        if self._found is None:
+            return 0
+        try:
+            return 1 + (self._path.stat().st_size > 0)
+        except OSError:
+            return 1
+
+    @count.setter
+    def count(self, value: int) -> None:
+        pass  # the file says it
+
+
+def tell_to_end(path: Path, at_once: bool = False) -> None:
+    """Nothing, after the lots that look at this file were asked to end; `at_once` gives what runs no more time."""
+    with contextlib.suppress(OSError):
+        if at_once:
+            path.write_bytes(b"now")
+        else:
+            path.touch()
 
 
 def run_lot(lot: Lot) -> dict[str, Any]:
@@ -118,7 +145,7 @@ def _here() -> str:
 def _run(lot: Lot, published: list[int]) -> None:
     current = multiprocessing.current_process()
     current._config["daemon"] = False  # type: ignore[attr-defined]  # Dask's workers are, and daemons get no children
-    done = [plan.shard for plan in lot.plans if not _tries_again(plan) and lot.layout.published(plan.shard)]
+    done = [plan.shard for plan in lot.plans if not tries_again(plan) and lot.layout.published(plan.shard)]
     published += done  # by a worker that died over a later shard of the lot
     plans = [plan for plan in lot.plans if plan.shard not in done]
     if not plans:
@@ -135,6 +162,6 @@ def _run(lot: Lot, published: list[int]) -> None:
     schedule.run(_StopFile(lot.stop), None, lambda: None)
 
 
-def _tries_again(plan: ShardPlan) -> bool:
+def tries_again(plan: ShardPlan) -> bool:
     """Whether the shard is there already, and some of its items are tried once more."""
     return bool(plan.kept) or plan.earlier is not None

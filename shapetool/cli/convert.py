@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapetool.cli import _options, _report
+from shapetool.cli import _options, _report, _sampling
 from shapetool.cli._progress import Progress
-from shapetool.cli._sampling import summary_line
 from shapetool.data.formats import FORMATS
 from shapetool.errors import ConfigError
 from shapetool.geometry.wording import plural
@@ -92,6 +91,7 @@ def convert(
     overwrite: _options.Overwrite = False,
     dry_run: _options.DryRun = False,
     item_timeout: _options.ItemTimeout = 600.0,
+    item_memory: _sampling.ItemMemory = None,
     max_failures: _options.MaxFailures = None,
     retry: _options.Retry = None,
     json: _options.Json = False,
@@ -114,6 +114,7 @@ def convert(
             shard=read_part(shard, os.environ) if to == "shards" or back else None,
             overwrite=overwrite,
             item_timeout=item_timeout,
+            item_memory=_sampling.read_size(item_memory),
             max_failures=max_failures,
             retry=retry,
             on_event=progress,
@@ -149,7 +150,7 @@ def _run(source: Path, out: Path, conversion: "Conversion", progress: Progress, 
     if isinstance(ended, pipeline.Exported):
         return _show_export(ended, progress)
     if not progress.quiet:
-        _report.note(summary_line(ended))
+        _report.note(_sampling.summary_line(ended))
     return ended.exit_code
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -148,6 +149,14 @@ def test_dask_on_this_machine_gives_the_bytes_of_a_local_run(start, meshes, comm
     assert len(local) == (6 if command == "repair" else 1)
 
 
+@pytest.mark.parametrize("where", ["local", "slurm"])
+def test_settings_that_the_cluster_does_not_know_are_refused(start, meshes, where) -> None:
+    words = [*SHAPETOOL, "sample-sdf", meshes, "out", "--engine", "dask", "--dask", where, "--dask-set", "colour=red"]
+    errors = start.done(*words, codes=(1,))
+    assert f"--dask {where}: it cannot be started with these --dask-set" in errors
+    assert "unexpected keyword argument 'colour'" in errors
+
+
 def test_dask_fills_one_file_with_the_bytes_of_a_local_run(start, texts) -> None:
     folder = texts(8)
     start.done(*fake(folder, "local.h5", 0), codes=(3,))
@@ -264,13 +273,18 @@ def test_a_script_without_a_guard_runs_by_dask_and_hears_of_each_shard_once_whil
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell its sockets here")
 @pytest.mark.parametrize(("workers", "sockets"), [(1, 2), (2, 6)])
-def test_dask_on_this_machine_listens_on_loopback_alone(start, plain, texts, workers, sockets) -> None:
+def test_dask_on_this_machine_listens_on_loopback_alone_and_to_its_own(start, plain, texts, workers, sockets) -> None:
     start(sys.executable, plain, texts(16), "out", 3, workers, MARK_OF_DASK=str(start.folder))
     wait_until(lambda: any((start.folder / "in").glob("*.started")), "no item was begun")
     found = listening(f"MARK_OF_DASK={start.folder}")
     assert len(found) >= sockets
     assert {address.partition(":")[0] for address in found} == {"0100007F"}
     assert "0100007F:2253" not in found  # 8787, where everybody looks for the pages of a scheduler
+    for port in (int(address.partition(":")[2], 16) for address in found):
+        with socket.create_connection(("127.0.0.1", port)) as caller:  # other users of the machine get here as well
+            caller.settimeout(0.3)
+            with contextlib.suppress(TimeoutError):
+                assert caller.recv(1) == b"", "without TLS, Dask introduces itself to everybody"
 
 
 def listening(mark: str) -> list[str]:

@@ -114,7 +114,7 @@ def opened(cluster: Cluster, notice: Any) -> Iterator[tuple[Any, int]]:
         "distributed.scheduler.default-task-durations": {LOT: "5 minutes"},  # so that a batch system is asked at once
         "distributed.admin.low-level-log-length": 0,
         "distributed.worker.http.routes": [],
-        "logging.distributed": "error",
+        "logging.distributed": "critical",
     }
     if not cluster.settings.get("dashboard_address"):
         ours["distributed.scheduler.http.routes"] = []
@@ -162,12 +162,24 @@ def _started(cluster: Cluster, notice: Any) -> tuple[Any, int]:
     if cluster.is_here:
         return _in_this_process(), 1
     count = cluster.workers or 1
-    given: dict[str, Any] = {"silence_logs": 40, "dashboard_address": None}
+    given: dict[str, Any] = {"silence_logs": 50, "dashboard_address": None}
     given |= {"memory_limit": None, "threads_per_worker": 1}
-    given |= {"host": LOOPBACK_HOST, "processes": True}
+    given |= {"host": LOOPBACK_HOST, "processes": True, "security": True}  # other users reach loopback, too
     given |= {} if cluster.settings.get("dashboard_address") else {"scheduler_kwargs": NO_DASHBOARD}
-    with plain_main():
+    with plain_main(), _startable(cluster):
         return LocalCluster(n_workers=count, **{**given, **cluster.settings}), count
+
+
+@contextmanager
+def _startable(cluster: Cluster) -> Iterator[None]:
+    """A context in which what Dask says against the settings of a cluster is said as an error of ours."""
+    try:
+        yield
+    except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
+        first: BaseException = error
+        while first.__cause__ is not None:
+            first = first.__cause__
+        raise ConfigError(f"--dask {cluster.where}: it cannot be started with these --dask-set ({first}).") from error
 
 
 def _in_this_process() -> Any:
@@ -176,7 +188,7 @@ def _in_this_process() -> Any:
 
     common: dict[str, Any] = {"protocol": "inproc://", **NO_DASHBOARD}
     worker = {"cls": Worker, "options": {"nthreads": 1, "memory_limit": None, **common}}
-    return SpecCluster(workers={0: worker}, scheduler={"cls": Scheduler, "options": common}, silence_logs=40)
+    return SpecCluster(workers={0: worker}, scheduler={"cls": Scheduler, "options": common}, silence_logs=50)
 
 
 def _batch(cluster: Cluster, notice: Any) -> tuple[Any, int]:
@@ -186,10 +198,8 @@ def _batch(cluster: Cluster, notice: Any) -> tuple[Any, int]:
     given: dict[str, Any] = {"cores": 1, "memory": "4GB", "scheduler_options": {"dashboard": False}}
     given |= {"processes": 1, "security": True, **cluster.settings}
     given["worker_extra_args"] = [*_lifetime(given.get("walltime")), *given.get("worker_extra_args", [])]
-    try:
+    with _startable(cluster):
         started = getattr(dask_jobqueue, BATCH[cluster.where])(**given)
-    except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
-        raise ConfigError(f"--dask {cluster.where}: it cannot be started with these --dask-set ({error}).") from error
     warn_of_plain(str(started.scheduler_address), notice)
     started.adapt(minimum=0, maximum=count, interval="2s")
     return started, count

@@ -36,3 +36,13 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
     """Runs commands and lets their N-th call on files fail; skips where there is no compiler to build that with."""
     return Shim(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture(scope="module")
+def capsules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with six small shapes."""
+    from shapetool.cli.app import main
+
+    folder = tmp_path_factory.mktemp("meshes") / "in"
+    assert main(["make-shapes", "capsule", str(folder), "--count", "6", "--segments", "24", "-q"]) == 0
+    return folder

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.faulty_run import REPOSITORY, Ended, Shim, content, state_of, tree
+from tests.faults.faulty_run import REPOSITORY, Ended, Fault, Shim, content, state_of, tree
 
 Words = Callable[[Path, Path], list[object]]
 
@@ -156,3 +157,19 @@ def undisturbed(shim: Shim, inputs: Path, name: str, place: Path) -> Target:
     ended = shim.run(words(inputs, place / out), place)
     assert ended.code in (0, 3), ended.errors
     return Target(shim, inputs, words, out, ended, tree(place))
+
+
+def ends(
+    target: Target, faults: Iterable[Fault], place: Path, once: Callable[[Target, Path, Fault], str]
+) -> tuple[Counter[str], list[str]]:
+    """How often the target ended how under these faults, by what `once` says of each, and what was wrong with which."""
+    counts: Counter[str] = Counter()
+    wrong: list[str] = []
+    for fault in faults:
+        try:
+            end = once(target, place / f"run{len(wrong)}", fault)
+        except AssertionError as error:
+            end = "wrong"
+            wrong.append(f"{fault} ({target.ended.calls[fault.at - 1]}): {error}")
+        counts[f"{fault.what}{' always' * fault.always} {end}"] += 1
+    return counts, wrong

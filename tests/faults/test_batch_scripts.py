@@ -89,15 +89,6 @@ def batch(tmp_path: Path) -> Iterator[Batch]:
     made.end()
 
 
-@pytest.fixture(scope="module")
-def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from shapetool.cli.app import main
-
-    folder = tmp_path_factory.mktemp("meshes") / "in"
-    assert main(["make-shapes", "capsule", str(folder), "--count", "6", "--segments", "24", "-q"]) == 0
-    return folder
-
-
 def files(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -109,26 +100,26 @@ def files(folder: Path) -> dict[str, str]:
 SAMPLING = ["--count", "1000000"]  # three shapes a shard
 
 
-def test_an_array_samples_the_bytes_of_a_local_run(batch, meshes, record) -> None:
-    batch.call("shapetool", "sample-sdf", meshes, "local", *SAMPLING, "-q")
-    job = batch.submit("--array=0-1", SCRIPTS / "array.sbatch", "sample-sdf", meshes, "out", *SAMPLING)
+def test_an_array_samples_the_bytes_of_a_local_run(batch, capsules, record) -> None:
+    batch.call("shapetool", "sample-sdf", capsules, "local", *SAMPLING, "-q")
+    job = batch.submit("--array=0-1", SCRIPTS / "array.sbatch", "sample-sdf", capsules, "out", *SAMPLING)
     assert batch.wait(job, 2) == [["0"], ["0"]]
     assert len(files(batch.folder / "out")) > 1
     assert files(batch.folder / "out") == files(batch.folder / "local")
     record(22, engine="array of a stand-in Slurm", shards=len(files(batch.folder / "out")))
 
 
-def test_an_array_renders_the_bytes_of_a_local_run(batch, meshes) -> None:
+def test_an_array_renders_the_bytes_of_a_local_run(batch, capsules) -> None:
     words = ["--views", "3", "--size", "64", "--layout", "nerf"]
-    batch.call("shapetool", "render-views", meshes, "local", *words, "-q")
-    job = batch.submit("--array=0-1", SCRIPTS / "array.sbatch", "render-views", meshes, "out", *words)
+    batch.call("shapetool", "render-views", capsules, "local", *words, "-q")
+    job = batch.submit("--array=0-1", SCRIPTS / "array.sbatch", "render-views", capsules, "out", *words)
     assert batch.wait(job, 2) == [["0"], ["0"]]
     assert len(files(batch.folder / "out")) > 6
     assert files(batch.folder / "out") == files(batch.folder / "local")
 
 
-def test_an_array_evaluates_to_the_numbers_of_a_local_run(batch, meshes) -> None:
-    words = ["eval", meshes, meshes, "--samples", "2000", "--metrics", "chamfer"]
+def test_an_array_evaluates_to_the_numbers_of_a_local_run(batch, capsules) -> None:
+    words = ["eval", capsules, capsules, "--samples", "2000", "--metrics", "chamfer"]
     batch.call("shapetool", *words, "--out", "local", "-q")
     job = batch.submit("--array=0-1", SCRIPTS / "array.sbatch", *words, "--out", "out")
     assert batch.wait(job, 2) == [["0"], ["0"]]
@@ -136,10 +127,10 @@ def test_an_array_evaluates_to_the_numbers_of_a_local_run(batch, meshes) -> None
     assert files(batch.folder / "out")["per_shape.csv"] == files(batch.folder / "local")["per_shape.csv"]
 
 
-def test_a_task_that_is_interrupted_is_requeued_and_goes_on(batch, meshes, record) -> None:
+def test_a_task_that_is_interrupted_is_requeued_and_goes_on(batch, capsules, record) -> None:
     words = ["--count", "3000000", "-j", "1"]
-    batch.call("shapetool", "sample-sdf", meshes, "local", *words, "-q")
-    job = batch.submit("--array=0-0", SCRIPTS / "array.sbatch", "sample-sdf", meshes, "out", *words)
+    batch.call("shapetool", "sample-sdf", capsules, "local", *words, "-q")
+    job = batch.submit("--array=0-0", SCRIPTS / "array.sbatch", "sample-sdf", capsules, "out", *words)
     state = batch.folder / "out" / ".shapetool"
     wait_until(lambda: any(state.rglob("report-*")) or any(state.glob("spool/0*")), lambda: batch.said(job), 120)
     batch.call("scancel", "--signal=USR1", job)
@@ -174,10 +165,10 @@ def test_training_that_is_interrupted_goes_on_in_a_new_job_to_the_same_losses(ba
     assert losses[0] == losses[1]
 
 
-def test_an_allocation_shared_out_by_dask_gives_the_bytes_of_a_local_run(batch, meshes, record) -> None:
+def test_an_allocation_shared_out_by_dask_gives_the_bytes_of_a_local_run(batch, capsules, record) -> None:
     pytest.importorskip("distributed", reason="the extra dask is not installed")
-    batch.call("shapetool", "sample-sdf", meshes, "local", *SAMPLING, "-q")
-    job = batch.submit(SCRIPTS / "allocation.sbatch", "sample-sdf", meshes, "out", *SAMPLING)
+    batch.call("shapetool", "sample-sdf", capsules, "local", *SAMPLING, "-q")
+    job = batch.submit(SCRIPTS / "allocation.sbatch", "sample-sdf", capsules, "out", *SAMPLING)
     assert batch.wait(job) == [["0"]], batch.said(job)
     assert files(batch.folder / "out") == files(batch.folder / "local")
     assert not list(batch.folder.glob("dask-*"))

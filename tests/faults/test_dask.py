@@ -66,14 +66,10 @@ def start(tmp_path: Path) -> Iterator[Started]:
 
 
 @pytest.fixture(scope="module")
-def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def meshes(capsules: Path) -> Path:
     """Six small shapes and a file that is none."""
-    from shapetool.cli.app import main
-
-    folder = tmp_path_factory.mktemp("meshes") / "in"
-    assert main(["make-shapes", "capsule", str(folder), "--count", "6", "--segments", "24", "-q"]) == 0
-    (folder / "bad.obj").write_text("v 0 0 0\nf 1 2 3\n")
-    return folder
+    (capsules / "bad.obj").write_text("v 0 0 0\nf 1 2 3\n")
+    return capsules
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """A run for which the N-th call on its files fails, for every N: one line, exit 74, and a rerun that completes."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.faults.faulty_run import Ended, Fault, Shim, spread, tree
-from tests.faults.targets import TARGETS, Target, faking, make_inputs, undisturbed
+from tests.faults.targets import TARGETS, Target, ends, faking, make_inputs, undisturbed
 
 IO_FAILED = 74
 Times = Callable[[int, int], int]
@@ -72,23 +71,15 @@ def test_an_error_of_any_call_is_one_line_and_a_rerun_completes(
     shim: Shim, inputs, tmp_path, times, record, name
 ) -> None:
     target = undisturbed(shim, inputs, name, tmp_path / "truth")
-    ends: Counter[str] = Counter()
-    wrong: list[str] = []
-    for fault in faults_of(target, 2, times):
-        try:
-            end = fail_and_rerun(target, tmp_path / f"run{len(wrong)}", fault)
-        except AssertionError as error:
-            end = "wrong"
-            wrong.append(f"{fault} ({target.ended.calls[fault.at - 1]}): {error}")
-        ends[f"{fault.what}{' always' * fault.always} {end}"] += 1
+    counts, wrong = ends(target, faults_of(target, 2, times), tmp_path, fail_and_rerun)
     record(
         3,
         run=name,
         calls=len(target.ended.calls),
-        tried=ends.total(),
+        tried=counts.total(),
         states=len(target.completed),
         wrong=len(wrong),
         what_was_wrong=wrong[:10],
-        **ends,
+        **counts,
     )
     assert not wrong, "\n".join(wrong[:40])

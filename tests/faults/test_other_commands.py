@@ -3,13 +3,12 @@
 import random
 import shutil
 import signal
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.faults.faulty_run import Fault, Shim, content, spread
-from tests.faults.targets import COMMANDS, Target, make_inputs, make_set, undisturbed
+from tests.faults.targets import COMMANDS, Target, ends, make_inputs, make_set, undisturbed
 
 IO_FAILED = 74
 WHOLE = {".obj", ".npz", ".ply", ".h5", ".lst", ".csv"}  # written once, so never anything else under their names
@@ -77,19 +76,12 @@ def test_a_disturbed_command_leaves_nothing_torn_and_a_rerun_completes(
 ) -> None:
     target = undisturbed(shim, inputs, name, tmp_path / "truth")
     calls, chance = target.ended.calls, random.Random(name)
-    ends: Counter[str] = Counter()
-    wrong: list[str] = []
+    faults: list[Fault] = []
     for what, always in chance.sample(KINDS, times(2, len(KINDS))):
         places = [k for k, call in enumerate(calls, 1) if what not in ("tear", "short") or "write" in call.split()[0]]
-        for at in sorted(chance.sample(places, min(len(places), times(1, 6)))):
-            fault = Fault(at, what, always)
-            try:
-                end = disturb(target, tmp_path / f"run{len(wrong)}", fault)
-            except AssertionError as error:
-                end = "wrong"
-                wrong.append(f"{fault} ({calls[at - 1]}): {error}")
-            ends[f"{what} {end}"] += 1
-    record(3, run=name, calls=len(calls), tried=ends.total(), wrong=len(wrong), **ends)
+        faults += [Fault(at, what, always) for at in sorted(chance.sample(places, min(len(places), times(1, 6))))]
+    counts, wrong = ends(target, faults, tmp_path, disturb)
+    record(3, run=name, calls=len(calls), tried=counts.total(), wrong=len(wrong), **counts)
     assert not wrong, "\n".join(wrong[:40])
 
 
@@ -99,15 +91,8 @@ def test_no_write_that_hdf5_loses_goes_unnoticed(shim: Shim, inputs, tmp_path, t
     """HDF5 may write when a dataset is let go, and what fails there is told to nobody."""
     target = undisturbed(shim, inputs, name, tmp_path / "truth")
     places = [at for at, call in enumerate(target.ended.calls, 1) if call.split()[0] == "pwrite"]
-    wrong: list[str] = []
-    ends: Counter[str] = Counter()
-    for at in [places[k - 1] for k in spread(len(places), times(5, len(places)))]:
-        for fault in (Fault(at, "EIO"), Fault(at, "ENOSPC", True)):
-            try:
-                end = disturb(target, tmp_path / f"run{len(wrong)}", fault)
-            except AssertionError as error:
-                end = "wrong"
-                wrong.append(f"{fault} ({target.ended.calls[at - 1]}): {error}")
-            ends[f"{fault.what} {end}"] += 1
-    record(3, run=f"writes of HDF5: {name}", calls=len(places), tried=ends.total(), wrong=len(wrong), **ends)
+    some = [places[k - 1] for k in spread(len(places), times(5, len(places)))]
+    faults = [fault for at in some for fault in (Fault(at, "EIO"), Fault(at, "ENOSPC", True))]
+    counts, wrong = ends(target, faults, tmp_path, disturb)
+    record(3, run=f"writes of HDF5: {name}", calls=len(places), tried=counts.total(), wrong=len(wrong), **counts)
     assert not wrong, "\n".join(wrong[:40])

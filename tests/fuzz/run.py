@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from typing import Any
 from tests.fuzz.native_text import replayed
 
 RESULTS = Path("fuzz-results")
+INTERRUPTED = 72  # how libFuzzer leaves then
 TIMEOUT = 10  # seconds for one input
 MEMORY = 2048  # MiB
 TURN_SECONDS = 600.0
@@ -52,6 +54,8 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
             break
         executions += json.loads(state.read_bytes())["executions"]
         state.unlink()
+        if code in (-signal.SIGTERM, -signal.SIGINT, INTERRUPTED):  # somebody ended this turn; what it used counts
+            break
     deaths = [name for name in names(folder / "deaths", began) if died_again(target, folder / "deaths" / name)]
     if target == "native-text":
         deaths += under_sanitizers(folder / "corpus")

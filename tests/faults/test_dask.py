@@ -225,6 +225,19 @@ def test_a_signal_stops_a_run_by_dask_and_a_rerun_goes_on(start, texts, number, 
     check_whole(start.folder / "out", start.folder / "truth")
 
 
+def test_a_second_ctrl_c_waits_for_no_item(start, texts) -> None:
+    run = start(*fake(texts(4), "out", 60, "local"), MARK_OF_DASK=str(start.folder))
+    wait_until(lambda: any((start.folder / "in").glob("*.started")), "no item was begun")
+    for _ in range(2):
+        run.send_signal(signal.SIGINT)
+        time.sleep(1)
+    errors = run.communicate(timeout=30)[1]
+    assert run.returncode == 130, errors
+    assert "Traceback" not in errors
+    wait_until(lambda: not marked(f"MARK_OF_DASK={start.folder}"), "processes are left behind", 20)
+    assert not list((start.folder / "out/.shapetool").glob("stop-*"))
+
+
 # A caller's own script, which has no guard against being imported by a process that it starts.
 PLAIN = """
 import json, sys

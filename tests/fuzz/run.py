@@ -114,6 +114,25 @@ def used_before() -> Counter[str]:
     return used
 
 
+def table() -> str:
+    """What each target has had so far, as Markdown; the edges are the most of any turn."""
+    from tests.fuzz.targets import PARSERS
+
+    log = RESULTS / "log.jsonl"
+    lines = [json.loads(text) for text in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    rows = ["| parser | processor time | of it, each way in: minutes, executions, edges |", "| --- | --- | --- |"]
+    for name, targets in PARSERS.items():
+        parts, used = [], 0.0
+        for target in targets:
+            had = [line for line in lines if line["target"] == target]
+            seconds, runs = (sum(line[key] for line in had) for key in ("cpu_seconds", "executions"))
+            edges = max((line["edges"] for line in had), default=0)
+            parts.append(f"`{target}` {seconds / 60:.1f}, {runs:,}, {edges}")
+            used += seconds
+        rows.append(f"| {name} | {used / 60:.0f} min | {'; '.join(parts)} |")
+    return "\n".join(rows)
+
+
 def turns(targets: Sequence[str], seconds: float, used: Mapping[str, float]) -> list[tuple[str, float]]:
     """Which target runs for how long, in turns of ten minutes, until each has had so many seconds in all."""
     left = {target: seconds - used.get(target, 0.0) for target in targets}
@@ -130,11 +149,17 @@ def main() -> int:
     from tests.fuzz.targets import PARSERS
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parsers", nargs="+", metavar="PARSER", help=f"all, or of: {' '.join(PARSERS)}")
+    parser.add_argument("parsers", nargs="*", metavar="PARSER", help=f"all, or of: {' '.join(PARSERS)}")
     parser.add_argument("--seconds", type=float, default=3600, help="processor time for each")
     parser.add_argument("--jobs", type=int, default=1, help="parsers at a time")
+    parser.add_argument("--table", action="store_true", help="what was done so far, instead of more of it")
     words = parser.parse_args()
+    if words.table:
+        print(table())  # noqa: T201 - a command
+        return 0
     chosen = list(PARSERS) if words.parsers == ["all"] else words.parsers
+    if not chosen:
+        parser.error(f"expected all, or some of: {' '.join(PARSERS)}")
     if unknown := sorted(set(chosen) - set(PARSERS)):
         parser.error(f"unknown parser {unknown[0]}; known: {' '.join(PARSERS)}")
 

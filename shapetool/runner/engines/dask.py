@@ -81,6 +81,8 @@ class DaskSchedule:
                     tick()
             finally:
                 self._let_running_end(stop)
+        if self.cluster.is_here:  # nobody is left that would look for it
+            self._forget_stop()
 
     def _notice(self, text: str) -> None:
         self.options.emit("notice", text=text)
@@ -213,5 +215,8 @@ class DaskSchedule:
         for future, _ in self._in_flight.values():
             future.cancel()
         if not self._in_flight:  # else a worker may still look for it
-            with contextlib.suppress(OSError):
-                self._stop_file.unlink()
+            self._forget_stop()
+
+    def _forget_stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stop_file.unlink()

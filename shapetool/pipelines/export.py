@@ -178,13 +178,15 @@ def export(source: Path, out: Path, conversion: Conversion) -> Exported:
 
     with _opened(source, conversion.to) as dataset, writable(out):
         plan = _planned(dataset, out, conversion)
+        if out.is_dir():
+            remove_leftovers(out)  # of a run that was killed before the folder said whose it is
         if conversion.options.overwrite:
             _remove(plan, out)
         else:
             _kept(plan, out)
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / MARK, to_json_line(dict(plan.origin)))
-        for folder in {path.parent for paths in plan.places.values() for path in paths}:
+        for folder in _folders(plan, out):
             remove_leftovers(folder)
         write = _write_shared if plan.module.SHARED else _write_each
         with listening() as stop:
@@ -256,6 +258,13 @@ def _write_shared(dataset: "Dataset", out: Path, plan: _Plan, step: Step) -> tup
                 file.publish()
         written += len(taken)
     return written, kept, problems
+
+
+def _folders(plan: _Plan, out: Path) -> set[Path]:
+    """The folders in which the files of shapes and lists lie."""
+    found = {path.parent for paths in plan.places.values() for path in paths}
+    above = {folder for place in found for folder in place.parents if folder != out and folder.is_relative_to(out)}
+    return found | above | {path for path in out.iterdir() if path.is_dir()}
 
 
 def _kept(plan: _Plan, out: Path) -> int:

@@ -62,6 +62,7 @@ def claim(order: Order, recipe: RunRecipe, held: ExitStack) -> None:
         CheckpointError: as `refuse`.
         OSError: it cannot be written.
     """
+    from shapetool.training.checkpoint import tidy
     from shapetool.training.runs import write_recipe
 
     refuse(order, recipe)
@@ -71,5 +72,7 @@ def claim(order: Order, recipe: RunRecipe, held: ExitStack) -> None:
         for entry in order.run.iterdir():
             if entry.name in OURS or entry.name.startswith((".last.", ".best.")):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for name in ("last", "best"):
+        tidy(order.run / name)
     remove_leftovers(order.run)
     write_recipe(order.run, recipe)

@@ -14,7 +14,7 @@ from shapetool.pipelines.preload import PRELOAD
 from shapetool.recipes import ViewsRecipe
 from shapetool.recipes.views import VIEW_LAYOUTS
 from shapetool.runner.items import Item
-from shapetool.runner.job import Record
+from shapetool.runner.job import OutputError, Record
 from shapetool.runner.run import is_file
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class LayoutJob:
         Raises:
             MeshError: the file holds no usable mesh.
             DataError: the cameras do not fit the layout.
-            OSError: the files cannot be written.
+            OutputError: the files cannot be written.
         """
         import numpy as np
 
@@ -103,11 +103,14 @@ class LayoutJob:
 
         recipe, module = self.job.recipe, load_format(self.layout)
         made = render_one(self.job, item.path, item.id, root=item.root, threads=threads)
-        for place in {path.parent for path in module.files(self.folder, item.id)}:
-            if place.is_dir():
-                remove_leftovers(place)
         about = {"background": recipe.background, "projection": recipe.projection}
-        module.write(self.folder, {**made.columns, "recipe": about})
+        try:
+            for place in {path.parent for path in module.files(self.folder, item.id)}:
+                if place.is_dir():
+                    remove_leftovers(place)
+            module.write(self.folder, {**made.columns, "recipe": about})
+        except OSError as error:
+            raise OutputError(str(error)) from error
         cameras = Cameras((recipe.height, recipe.width), made.columns["intrinsics"], made.columns["pose"])
         return Record({"content": np.frombuffer(cameras_text(cameras).encode(), np.uint8)}, made.facts)
 

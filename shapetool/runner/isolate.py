@@ -13,8 +13,9 @@ from typing import Any
 
 from shapetool.errors import ShapetoolError
 from shapetool.runner.items import Item
-from shapetool.runner.job import Job, Record
+from shapetool.runner.job import Job, OutputError, Record
 from shapetool.runner.manifest import digest_of
+from shapetool.runner.shard import refusal
 from shapetool.runner.spool import Ticket, write_spool
 
 PR_SET_PDEATHSIG = 1
@@ -101,7 +102,8 @@ def _pages() -> tuple[int, int]:
 
 
 def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
-    """The report line of one item, after its record is in the spool; `{"io": ...}` if the spool cannot be written.
+    """The report line of one item, after its record is in the spool; `{"io": ...}` if that or a file of the job's own
+    cannot be written.
 
     No exception leaves this function, whatever the job raises: it would have to survive pickling.
     """
@@ -111,6 +113,9 @@ def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
         record = _compute(job, task)
         columns, facts = record.columns, dict(record.facts)
         line = report_line(task.item, "ok", None, time.perf_counter() - started, task.attempt, facts)
+    except OutputError as error:
+        cause = error.__cause__
+        return refusal(cause if isinstance(cause, OSError) else OSError(str(error)))
     except MemoryError as error:
         text = f"out of memory: {_sentence(error, task.item)}. Raise --item-memory or simplify the mesh."
         line = report_line(task.item, "oom", text, time.perf_counter() - started, task.attempt)
@@ -124,7 +129,7 @@ def run_item(job: Job, task: ItemTask) -> dict[str, Any]:
     try:
         write_spool(task.spool, task.ticket, line, columns)
     except OSError as error:
-        return {"io": (error.errno, error.strerror, str(error.filename))}
+        return refusal(error)
     return line
 
 

@@ -27,6 +27,12 @@ class Record:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+class OutputError(Exception):
+    """What a job raises from an OSError of a file that it writes itself: it says nothing of the item, and ends the run
+    as a failure of the run's own files does.
+    """
+
+
 @runtime_checkable
 class Job(Protocol):
     """Work on one item. It is pickled to the workers, so it holds settings only; `settings` must decide every byte."""
@@ -53,7 +59,7 @@ class Job(Protocol):
 
     def __call__(self, item: Item, threads: int) -> Record:
         """The record of one item. A ShapetoolError makes the item `invalid`, any other exception `failed`,
-        and so does a file that may not be read, as the cause of either.
+        and so does a file that may not be read, as the cause of either. An `OutputError` ends the run.
         """
 
 

@@ -77,6 +77,14 @@ def recover(folder: Path) -> None:
             os.rename(before, folder)
 
 
+def tidy(folder: Path) -> None:
+    """None, once `folder` is the only checkpoint of its name: a kill may leave half of one, or the one before."""
+    recover(folder)
+    shutil.rmtree(folder.with_name(f".{folder.name}.new"), ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder.with_name(f".{folder.name}.old"), ignore_errors=True)
+
+
 def read_numbers(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of the checkpoint in `folder`, which must be `about` this model.
 

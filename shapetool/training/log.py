@@ -22,8 +22,10 @@ class Log:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by `close`
 
     def write(self, entry: Mapping[str, Any]) -> None:
-        """None, once the entry is in the file."""
-        self._file.write(_line(entry))
+        """None, once the entry is in the file, to which the system may take a line in pieces."""
+        left = memoryview(_line(entry))
+        while left:
+            left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """None, once the file is on the disk."""

@@ -146,8 +146,16 @@ def content(path: Path) -> object:
     """What a file holds that two equal runs have in common."""
     data = path.read_bytes()
     if path.suffix == ".jsonl":
-        return [without_times(json.loads(line)) for line in data.splitlines()]
-    return without_times(json.loads(data)) if path.suffix == ".json" else data
+        return [json_content(line) for line in data.splitlines()]
+    return json_content(data) if path.suffix == ".json" else data
+
+
+def json_content(data: bytes) -> object:
+    """JSON without the times in it; a line that a kill cut off as it is."""
+    try:
+        return without_times(json.loads(data))
+    except ValueError:
+        return data
 
 
 def without_times(value: object) -> object:

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,31 @@ def test_a_signal_between_writing_and_naming_leaves_whole_files_only(layout, nam
     assert 0 < len(found) < len(truth) + (layout == "imnet-v2")  # its third name is that of its only file
     assert main([*words, str(tmp_path / "out"), "-q"]) == 0
     assert content(tmp_path / "out") == truth
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_a_kill_left_half_written_goes_with_the_rerun(layout: str, tmp_path: Path) -> None:
+    words = ["convert", str(shards(tmp_path / "in.h5", layout)), str(tmp_path / "out"), "--to", layout, "-q"]
+    assert main(words) == 0
+    truth = content(tmp_path / "out")
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    owner = f"{socket.gethostname()}.{child.pid}-1.tmp"
+    for path in [path for path in (tmp_path / "out").rglob("*") if path.is_file()]:
+        path.with_name(f".{path.name}.{owner}").write_bytes(b"half")
+    assert main(words) == 0
+    assert content(tmp_path / "out") == truth
+
+
+def test_a_kill_before_the_folder_said_whose_it_is_leaves_a_folder_that_can_be_taken(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    (out / f"..shapetool-convert.json.{socket.gethostname()}.{child.pid}-1.tmp").write_bytes(b"half")
+    words = ["convert", str(shards(tmp_path / "in.h5", "onet")), str(out), "--to", "onet", "-q"]
+    assert main(words) == 0
+    assert not list(out.glob("*.tmp"))
 
 
 @pytest.mark.parametrize("layout", ["disn", "imnet-v1"])

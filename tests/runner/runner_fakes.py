@@ -1,6 +1,7 @@
 """A job for the tests of the runner: small records from small text files, and files that misbehave in every way."""
 
 import ctypes
+import errno
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import numpy as np
 
 from shapetool.errors import MeshError
 from shapetool.runner.items import Item
-from shapetool.runner.job import Record
+from shapetool.runner.job import OutputError, Record
 from shapetool.runner.joining import JoinTask, join_shard
 
 
@@ -65,6 +66,9 @@ def misbehave(text: str, item: Item) -> None:
             raise MeshError(f"{item.path}: no faces")
         case "raise":
             raise KeyError("a bug")
+        case "output":
+            failed = OSError(errno.EIO, os.strerror(errno.EIO), "picture.png")
+            raise OutputError(str(failed)) from failed
         case "exit":
             os._exit(3)
         case "segfault":

@@ -271,6 +271,13 @@ def test_a_long_name_of_the_temporary_folder_is_no_hindrance(meshes: Path, tmp_p
     assert not list(place.iterdir())
 
 
+def test_a_file_that_the_job_cannot_write_ends_the_run_and_costs_no_item(meshes: Path, tmp_path: Path) -> None:
+    (meshes / "z.obj").write_text("output")
+    with pytest.raises(OSError, match=r"Input/output error: 'picture\.png'"):
+        do(meshes, tmp_path / "out")
+    assert "z" not in report(tmp_path / "out/report.jsonl")
+
+
 def test_a_disk_that_fails_while_settings_are_read_is_not_taken_for_damage(
     meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from shapetool.errors import CheckpointError
 from shapetool.training import checkpoint
-from shapetool.training.checkpoint import State, load, load_weights, read_numbers, save
+from shapetool.training.checkpoint import State, load, load_weights, read_numbers, save, tidy
 from shapetool.training.log import Log, draw_curves, read_log
 
 ABOUT = {"model": "Line"}
@@ -85,6 +85,17 @@ def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path):
         read_numbers(tmp_path / "last", ABOUT)
     save(tmp_path / "last", state(), ABOUT)
     assert load(tmp_path / "last", ABOUT).step == 3
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_kills_left_beside_a_checkpoint_goes_and_what_is_the_only_one_stays(tmp_path, named):
+    save(tmp_path / ("last" if named else ".last.old"), state(1), ABOUT)
+    if named:
+        save(tmp_path / ".last.old", state(2), ABOUT)
+    (tmp_path / ".last.new").mkdir()
+    tidy(tmp_path / "last")
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+    assert load(tmp_path / "last", ABOUT).step == 1
 
 
 def test_a_disk_that_fails_while_writing_leaves_the_checkpoint_before(tmp_path, monkeypatch):
@@ -211,6 +222,20 @@ def test_a_log_goes_on_after_the_step_of_the_checkpoint(tmp_path):
         {"step": 20, "loss": 2.0},
         {"step": 25, "loss": None},
     ]
+
+
+def test_a_line_that_the_system_takes_in_pieces_is_whole(tmp_path, monkeypatch):
+    log = Log(tmp_path / "log.jsonl", 0)
+    whole = log._file
+
+    class Few:
+        def write(self, data):
+            return whole.write(data[:7])
+
+    monkeypatch.setattr(log, "_file", Few())
+    log.write({"step": 10, "loss": 0.123456789})
+    whole.close()
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 10, "loss": 0.123456789}]
 
 
 def test_a_log_of_strangers_is_passed_over(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+OTHERS = [path for path in os.environ.get("SHAPETOOL_OTHER_PYTHONS", "").split(os.pathsep) if path]
 REPOSITORY = Path(__file__).resolve().parents[2]
 WAYS = {
     "one worker": [["-j", "1"]],
@@ -49,11 +50,12 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def made(command: str, meshes: Path, out: Path, way: str) -> dict[str, str]:
+def made(command: str, meshes: Path, out: Path, way: str, python: str = sys.executable) -> dict[str, str]:
     environment = os.environ | ({"SHAPETOOL_SIMD": "baseline"} if way == "another instruction set" else {})
     for words in WAYS[way]:
-        line = [sys.executable, "-m", "shapetool", command, str(meshes), str(out), "-q", *COMMANDS[command], *words]
-        done = subprocess.run(line, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+        line = [python, "-m", "shapetool", command, str(meshes), str(out), "-q", *COMMANDS[command], *words]
+        place = REPOSITORY if python == sys.executable else out.parent
+        done = subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("shard-*.h5"))}
 
@@ -65,6 +67,18 @@ def test_workers_parts_and_instruction_sets_change_no_byte(meshes, tmp_path, com
     assert len(found[ways[0]]) >= 3
     assert all(digests == found[ways[0]] for digests in found.values())
     record(22, command=command, ways=ways, shards=len(found[ways[0]]))
+
+
+@pytest.mark.skipif(not OTHERS, reason="SHAPETOOL_OTHER_PYTHONS names no interpreters in which shapetool is installed")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_other_versions_of_python_change_no_byte(meshes, tmp_path, command, record) -> None:
+    asked = "import platform; print(platform.python_version())"
+    versions = [subprocess.check_output([python, "-c", asked], text=True).strip() for python in OTHERS]
+    truth = made(command, meshes, tmp_path / "here", "two workers")
+    found = [made(command, meshes, tmp_path / f"other{k}", "two workers", python) for k, python in enumerate(OTHERS)]
+    assert len(truth) >= 3
+    assert found == [truth] * len(OTHERS)
+    record(22, command=command, pythons=versions, shards=len(truth))
 
 
 def test_a_driver_of_many_items_stays_small(tmp_path, times, record) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shapetool.data.heaps import check_heaps
 from shapetool.data.laws import lattice_problems, occupancy_problems, sdf_problems
 from shapetool.data.layout import DIGEST, row_digest
 from shapetool.data.reading import MANIFEST, Dataset, folder_problems, shard_files
@@ -56,6 +57,7 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
     findings: list[Finding] = []
     for file in files:
         try:
+            check_heaps(file)
             shards.append(describe_shard(file))
         except DataError as error:
             findings.append(Finding(str(file), _without_path(str(error), file)))
@@ -76,6 +78,7 @@ def verify(path: Path, report: Callable[[int, int], None] | None = None) -> list
 def is_whole(path: Path) -> bool:
     """Whether a shard holds to the byte what was written: everything in it matches its checksums."""
     try:
+        check_heaps(path)
         shard = describe_shard(path)
         with Dataset(path, [shard]) as dataset:
             found = [row_digest(shard.kind, dataset[row]) for row in range(len(shard.shape_ids))]
@@ -113,7 +116,7 @@ def _row_problems(dataset: Dataset, shard: Shard, row: int, recipe: Mapping[str,
         return occupancy_problems(values, frame=recipe) + voxel_problems(values, recipe=recipe)
     if shard.kind == "views":
         return view_problems(values, recipe=recipe)
-    return lattice_problems(values)
+    return lattice_problems(values) if shard.kind == "lattice" else []
 
 
 def _folder_findings(folder: Path, shards: list[Shard], unreadable: int) -> list[Finding]:

@@ -23,11 +23,14 @@ Target = Callable[[bytes], None]
 
 
 def shard(data: bytes) -> None:
-    """A shard is refused, or every row of it can be read; `verify` finds something or nothing."""
+    """A shard is refused, or every row of it can be read; `verify` finds something or nothing.
+
+    What `verify` says the HDF5 library would never end with is not read, as SECURITY.md tells people.
+    """
     path = put("shard", "shard.h5", data)
     with contextlib.suppress(ShapetoolError):
-        verify(path)
-    read_rows(path)
+        if not any("of no length" in finding.problem for finding in verify(path)):
+            read_rows(path)
 
 
 def read_rows(path: Path) -> None:

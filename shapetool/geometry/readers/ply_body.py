@@ -138,8 +138,9 @@ class BinaryBody:
                 into.append(np.frombuffer(self._data, kind, length, at))
                 at += length * kind.itemsize
         self._at = at
-        return {name: np.concatenate(parts) for name, parts in singles.items()}, {
-            name: (np.concatenate(parts), np.array([len(part) for part in parts], np.int64))
+        none = {p.name: np.zeros(0, self._kind(p.kind)) for p in element.properties}  # there may be no row
+        return {name: np.concatenate([none[name], *parts]) for name, parts in singles.items()}, {
+            name: (np.concatenate([none[name], *parts]), np.array([len(part) for part in parts], np.int64))
             for name, parts in many.items()
         }
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,6 +164,14 @@ def test_processes_that_a_command_leaves_are_wrong_and_gone_after_its_block(tmp_
     left = pytest.raises(WrongError, match=r"no process left of a command that ended, found \[\d+\]")
     with left, run(ORPHAN, tmp_path) as running:
         running.end()
+    assert not alive(running.pid)
+
+
+def test_the_block_ends_when_the_system_has_ended_what_was_killed(tmp_path, monkeypatch) -> None:
+    kill = processes.kill
+    monkeypatch.setattr(processes, "kill", lambda session: threading.Timer(0.5, kill, [session]).start())
+    with run(ORPHAN, tmp_path) as running:
+        running.end_within(20.0)
     assert not alive(running.pid)
 
 

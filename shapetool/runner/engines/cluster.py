@@ -162,12 +162,14 @@ def _started(cluster: Cluster, notice: Any) -> tuple[Any, int]:
     if cluster.is_here:
         return _in_this_process(), 1
     count = cluster.workers or 1
-    given: dict[str, Any] = {"silence_logs": 50, "dashboard_address": None}
-    given |= {"memory_limit": None, "threads_per_worker": 1}
-    given |= {"host": LOOPBACK_HOST, "processes": True, "security": True}  # other users reach loopback, too
-    given |= {} if cluster.settings.get("dashboard_address") else {"scheduler_kwargs": NO_DASHBOARD}
+    given: dict[str, Any] = {
+        "silence_logs": 50, "dashboard_address": None, "memory_limit": None, "threads_per_worker": 1,
+        "host": LOOPBACK_HOST, "processes": True, "security": True,  # other users reach loopback, too
+        "scheduler_kwargs": {} if cluster.settings.get("dashboard_address") else NO_DASHBOARD,
+        **cluster.settings,
+    }  # fmt: skip
     with plain_main(), _startable(cluster):
-        return LocalCluster(n_workers=count, **{**given, **cluster.settings}), count
+        return LocalCluster(n_workers=count, **given), count
 
 
 @contextmanager
